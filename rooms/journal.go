@@ -22,7 +22,7 @@ type Receipt struct {
 
 // Message is a stored push on its way to receivers. It is shared and never changed.
 type Message struct {
-	Seq   uint64 // the journal's number: one order over all addresses, rising by one from message to message
+	Seq   uint64 // the journal's number: one order over all addresses, rising from message to message, not always by one
 	ID    string
 	Time  time.Time // when it was stored
 	To    Address
