@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// settingError says which setting is wrong and where it stands.
+type settingError struct{ err error }
+
+func (e *settingError) Error() string { return e.err.Error() }
+func (e *settingError) Unwrap() error { return e.err }
+
+// run does what args ask for. serve returns nil when it stopped in order after ctx was done. The process's own
+// environment, outputs and signals come in as arguments, so that tests run the very same service.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	command, c, err := load(args, getenv, stdout)
+	switch {
+	case errors.Is(err, errHelp):
+		return nil
+	case err != nil:
+		return &settingError{err}
+	}
+	switch command {
+	case "version":
+		_, err = fmt.Fprintln(stdout, "downlink", version())
+		return err
+	case "config check":
+		_, err = fmt.Fprintln(stdout, "the settings are valid")
+		return err
+	}
+	return serve(ctx, c, newLogger(stderr, c.LogLevel))
+}
+
+// newLogger writes for people on a terminal, else one key=value line per event. level was checked by Validate.
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var min slog.Level
+	if err := min.UnmarshalText([]byte(level)); err != nil {
+		min = slog.LevelInfo
+	}
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return slog.New(tint.NewHandler(f, &tint.Options{Level: min, TimeFormat: time.TimeOnly}))
+		}
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: min}))
+}
+
+// version is the module's version and, for a build from a checkout, its commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}
