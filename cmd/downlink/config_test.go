@@ -160,8 +160,14 @@ func TestWrongSettings(t *testing.T) {
 			t.Run(flag+"="+text, func(t *testing.T) {
 				file := settingsFile(t, fmt.Sprintf("%s: %q\n", flag, text))
 				for where, load := range map[string]func() error{
-					"--" + flag:   func() error { _, _, err := load([]string{"--" + flag + "=" + text}, env(nil), &bytes.Buffer{}); return err },
-					envName(flag): func() error { _, _, err := load(nil, env(map[string]string{envName(flag): text}), &bytes.Buffer{}); return err },
+					"--" + flag: func() error {
+						_, _, err := load([]string{"--" + flag + "=" + text}, env(nil), &bytes.Buffer{})
+						return err
+					},
+					envName(flag): func() error {
+						_, _, err := load(nil, env(map[string]string{envName(flag): text}), &bytes.Buffer{})
+						return err
+					},
 					file + ": " + flag: func() error {
 						_, _, err := load([]string{"config", "check", "--config", file}, env(nil), &bytes.Buffer{})
 						return err
