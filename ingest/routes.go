@@ -1,0 +1,48 @@
+package ingest
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/labstack/echo/v4"
+)
+
+// routes maps every path of the intake listener to its handler. Whatever else is asked for becomes an error, and
+// every error becomes an answer in refuse.
+func (s *Server) routes() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = s.refuse
+	e.Use(s.guard)
+
+	e.POST("/push", s.push)
+
+	e.Match(getOrHead, "/healthz", s.healthz)
+	e.Match(getOrHead, "/readyz", s.readyz)
+	e.Match(getOrHead, "/openapi.yaml", s.openAPI)
+	return e
+}
+
+var getOrHead = []string{http.MethodGet, http.MethodHead}
+
+// guard runs around every handler. It turns browsers' preflights away, and keeps a panic to its own request.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+				panic(p) // net/http's own way to cut a connection, and not a fault
+			}
+			s.o.Log.Error("a request handler panicked", "method", c.Request().Method, "path", c.Path(),
+				"panic", p, "stack", string(debug.Stack()))
+			err = handlerFailed
+		}()
+		if r := c.Request(); r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			return preflightRefused
+		}
+		return next(c)
+	}
+}
