@@ -42,16 +42,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // newLogger writes for people on a terminal, else one key=value line per event. level was checked by Validate.
 func newLogger(w io.Writer, level string) *slog.Logger {
-	var min slog.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil {
-		min = slog.LevelInfo
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		least = slog.LevelInfo
 	}
 	if f, ok := w.(*os.File); ok {
 		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return slog.New(tint.NewHandler(f, &tint.Options{Level: min, TimeFormat: time.TimeOnly}))
+			return slog.New(tint.NewTextHandler(f, &tint.Options{Level: least, TimeFormat: time.TimeOnly}))
 		}
 	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: min}))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least}))
 }
 
 // version is the module's version and, for a build from a checkout, its commit.

@@ -32,7 +32,8 @@ func check(root fs.FS) ([]string, error) {
 	report := func(format string, args ...any) { breaches = append(breaches, fmt.Sprintf(format, args...)) }
 	documented := map[string]bool{}
 	for _, s := range sources {
-		documented[s.pkg] = documented[s.pkg] || s.file.Doc != nil && (path.Base(s.name) == "doc.go" || s.file.Name.Name == "main")
+		explains := s.file.Doc != nil && (path.Base(s.name) == "doc.go" || s.file.Name.Name == "main")
+		documented[s.pkg] = documented[s.pkg] || explains
 		checkOwners(s, report)
 		if s.test {
 			continue
@@ -114,7 +115,8 @@ func read(root fs.FS) ([]source, error) {
 		}
 		base := path.Base(name)
 		if d.IsDir() {
-			if name != "." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules" || nested(root, name)) {
+			foreign := strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules" || nested(root, name)
+			if name != "." && foreign {
 				return fs.SkipDir
 			}
 			return nil

@@ -33,6 +33,7 @@ var packages = []packageRule{
 	{"codes/...", nil, "every part speaks these words, so they may depend on none"},
 	{"internal/conformance/...", []string{"server/engineio", "server/socketio/..."},
 		"the protocol suites test the engine and the bridge, without rooms behind them"},
+	{"internal/e2e/storedump", []string{"backbone", "rooms"}, "reads back what a killed process had stored"},
 	{"internal/e2e/...", nil, "tests from outside know the product only by its wire"},
 	{"internal/archtest", nil, "reads the others' source instead"},
 	{"bench/...", []string{"golang.org/x/sys/unix"}, "measures from outside, as a client and a backend would"},
@@ -44,22 +45,32 @@ var owners = []struct {
 	owner   []string
 	reason  string
 }{
-	{"github.com/zishang520/...", []string{"server/socketio/..."}, "it ends the process on input its guards do not see first"},
+	{"github.com/zishang520/...", []string{"server/socketio/..."},
+		"it ends the process on input its guards do not see first"},
 	{"github.com/nats-io/...", []string{"backbone"}, "subjects, streams and their traps have one home"},
 	{"github.com/labstack/echo/...", []string{"ingest"}, "the other listener is plain net/http"},
 	{"github.com/go-playground/validator/...", []string{"ingest"}, "only senders' bodies are validated by tags"},
 	{"github.com/alecthomas/kong", []string{"cmd/downlink"}, "settings are read once and passed down as values"},
-	{"github.com/goccy/go-yaml", []string{"cmd/downlink", "ingest"}, "settings are read once; ingest's tests read openapi.yaml"},
+	{"github.com/goccy/go-yaml", []string{"cmd/downlink", "ingest"},
+		"settings are read once; ingest's tests read openapi.yaml"},
 	{"github.com/lmittmann/tint", []string{"cmd/downlink"}, "the logger is made once and passed down"},
-	{"github.com/getkin/kin-openapi/...", []string{"ingest", "cmd/downlink"}, "only tests hold answers against openapi.yaml"},
+	{"github.com/getkin/kin-openapi/...", []string{"ingest", "cmd/downlink"},
+		"only tests hold answers against openapi.yaml"},
 }
 
 // testOnly are libraries for tests: product code that imported one would carry it into the binary.
-var testOnly = []string{"testing", "testing/...", "github.com/stretchr/testify/...", "go.uber.org/goleak", "pgregory.net/rapid",
-	"github.com/getkin/kin-openapi/..."}
+var testOnly = []string{
+	"testing/...", "github.com/stretchr/testify/...", "go.uber.org/goleak", "pgregory.net/rapid",
+	"github.com/getkin/kin-openapi/...",
+}
 
 // testSupport are packages that exist for other packages' tests.
 var testSupport = []string{"rooms/roomstest"}
+
+const (
+	readOnce = "settings are read once, in cmd, and passed down as values"
+	mainEnds = "only a main function ends the process; others return errors"
+)
 
 // forbidden calls, by package-qualified name, with the packages that may nevertheless use them.
 var forbidden = []struct {
@@ -67,12 +78,12 @@ var forbidden = []struct {
 	except []string
 	reason string
 }{
-	{"os.Getenv", []string{"cmd/downlink", "internal/e2e/...", "bench/..."}, "settings are read once, in cmd, and passed down as values"},
-	{"os.LookupEnv", []string{"bench/..."}, "settings are read once, in cmd, and passed down as values"},
-	{"os.Environ", []string{"bench/...", "internal/e2e/..."}, "settings are read once, in cmd, and passed down as values"},
-	{"os.Exit", []string{"cmd/downlink", "internal/conformance", "bench/...", "codes/..."}, "only a main function ends the process; others return errors"},
-	{"log.Fatal", nil, "only a main function ends the process, and after its clean-up"},
-	{"log.Fatalf", nil, "only a main function ends the process, and after its clean-up"},
+	{"os.Getenv", []string{"cmd/downlink", "internal/e2e/...", "bench/..."}, readOnce},
+	{"os.LookupEnv", []string{"bench/..."}, readOnce},
+	{"os.Environ", []string{"bench/...", "internal/e2e/..."}, readOnce},
+	{"os.Exit", []string{"cmd/downlink", "internal/conformance/...", "internal/e2e/...", "bench/...", "codes/..."}, mainEnds},
+	{"log.Fatal", nil, "it ends the process without clean-up"},
+	{"log.Fatalf", nil, "it ends the process without clean-up"},
 	{"slog.SetDefault", nil, "no globals: the logger is passed down"},
 }
 
