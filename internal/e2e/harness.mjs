@@ -70,7 +70,7 @@ export class Service {
   /** Starts the binary on free ports and waits for its ready lines. */
   static async start(args = [], { dir = temporaryDir(), env = {}, addresses = true } = {}) {
     const own = addresses ? ['--public-addr', '127.0.0.1:0', '--ingest-addr', '127.0.0.1:0'] : [];
-    const child = spawn(process.env.DOWNLINK_BIN, [...own, '--data-dir', dir, ...args], {
+    const child = spawn(process.env.DOWNLINK_BIN, [...args, ...own, '--data-dir', dir], {
       env: cleanEnv(env),
       stdio: ['ignore', 'ignore', 'pipe'],
     });
