@@ -1,0 +1,119 @@
+package rooms
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Settling makes Claims agree with the hub again after a holder left, or after an Acquire whose outcome is not known.
+const (
+	maxSettlers    = 8 // goroutines, so that thousands of holders may leave at once
+	settleRetryMin = 100 * time.Millisecond
+	settleRetryMax = 2 * time.Second
+)
+
+// settler settles what is due until nothing is, or until the ledger's life ends. While Claims fail it slows down.
+func (l *ledger) settler() {
+	retry := time.Duration(settleRetryMin)
+	for p := l.nextDue(); p != nil; p = l.nextDue() {
+		err := l.settle(p)
+		l.mu.Lock()
+		p.due = false
+		l.tidy(p) // at the end of the list if it is not done
+		l.mu.Unlock()
+		if err == nil {
+			retry = settleRetryMin
+			continue
+		}
+		select {
+		case <-time.After(retry):
+		case <-l.life.Done():
+		}
+		retry = min(2*retry, settleRetryMax)
+	}
+}
+
+// nextDue takes the next page off the list; nil tells a settler to end.
+func (l *ledger) nextDue() *page {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.due) == 0 || l.life.Err() != nil {
+		l.settlers--
+		return nil
+	}
+	p := l.due[0]
+	l.due[0] = nil
+	if l.due = l.due[1:]; len(l.due) == 0 {
+		l.due = nil
+	}
+	return p
+}
+
+// settle releases the claim of ours that nobody holds, in the room's turn so that no newcomer is between its claim and
+// its seat. An error leaves the page as it is.
+func (l *ledger) settle(p *page) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-l.life.Done():
+		return l.life.Err()
+	}
+	defer func() { <-p.turn }()
+	l.mu.Lock()
+	left, doubt := p.left, p.doubt
+	l.mu.Unlock()
+
+	epoch := left
+	if doubt { // left, if it was replaced, is of no interest any more
+		present, err := l.get(l.life, p.room)
+		if err != nil {
+			return err
+		}
+		epoch = 0
+		if present.Ours && present.Epoch != l.epochOf(p.room) {
+			epoch = present.Epoch
+		}
+	}
+	if epoch != 0 {
+		err := l.call(l.life, "release", func(ctx context.Context) error {
+			return l.claims.Release(ctx, p.room, epoch)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.doubt = false
+	if p.left == left {
+		p.left = 0
+	}
+	return nil
+}
+
+// close stops new claims, waits until all that is due is settled, and gives up when ctx ends.
+func (l *ledger) close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	defer l.end()
+
+	done := make(chan struct{})
+	go func() { // ends with the settlers, which end when all is settled or with the ledger's life
+		l.settling.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	l.end()
+	<-done
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.due) == 0 {
+		return nil
+	}
+	return fmt.Errorf("release the claims of %d rooms: %w", len(l.due), context.Cause(ctx))
+}
