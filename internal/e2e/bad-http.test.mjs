@@ -174,11 +174,19 @@ test('other paths: 404, and no file, no method, no header brings the process dow
   await fence(service, bystander);
 });
 
-test('1,000 handshakes that go no further are given up after the connect timeout', async () => {
-  const raws = Array.from({ length: 500 }, () => new Raw(service));
-  for (let i = 0; i < 500; i += 1) await request(`${at}?EIO=4&transport=polling`);
-  for (const raw of raws) await raw.closed(60_000);
-  await fence(service, bystander);
+test('1,000 handshakes that go no further are given up with the first heartbeat, and everything given back', async () => {
+  const quick = await shared(['--ping-interval', '500ms', '--ping-timeout', '500ms']);
+  const page = await Page.open(quick);
+  const { fds } = quick.observe();
+  const raws = Array.from({ length: 500 }, () => new Raw(quick));
+  for (const raw of raws) raw.send = () => {};
+  const polling = `${quick.url}/socket.io/?EIO=4&transport=polling`;
+  const { sid } = JSON.parse((await request(polling)).body.slice(1));
+  for (let i = 1; i < 500; i += 1) await request(polling);
+  for (const raw of raws) await raw.closed();
+  await until(async () => (await request(`${polling}&sid=${sid}`)).status === 400, 'the end of the polling ones');
+  await until(() => quick.observe().fds <= fds + 8, () => `${quick.observe().fds} descriptors, were ${fds}`);
+  await fence(quick, page);
 });
 
 test('afterwards the process is the same and everything it held is given back', async () => {
