@@ -34,7 +34,7 @@ type Message struct {
 type Journal interface {
 	// Publish stores p and returns once it is stored. Two publishes, one begun after the other returned, are
 	// numbered in that order. A key is scoped by its address: the same key to the same address is stored once
-	// within the idempotency window. Publish waits while this node's follower is too far behind, so that stored
+	// within the idempotency window. Publish ends when ctx is done. It waits while this node's follower is too far behind, so that stored
 	// messages cannot be trimmed before they were delivered. An error means that the push is not known to be
 	// stored; codes.Of gives its cause.
 	Publish(ctx context.Context, p Push) (Receipt, error)
