@@ -20,12 +20,12 @@ var packages = []packageRule{
 		"the public listener knows doors as http.Handlers; a protocol library stays in its door"},
 	{"server/socketio/...", []string{"server/engineio", "rooms", "codes", "github.com/zishang520/..."},
 		"the library's warts are guarded against in one place"},
-	{"server/engineio/...", []string{"golang.org/x/sys/unix"},
+	{"server/engineio/...", []string{"golang.org/x/sys/..."},
 		"the engine stands alone: it knows neither Socket.IO nor rooms, and anyone may read or reuse it"},
 	{"ingest", []string{"rooms", "codes", "github.com/labstack/echo/v4/...", "github.com/go-playground/validator/v10",
 		"golang.org/x/time/rate"},
 		"senders' side: a push leaves it through rooms.Journal, so that nothing here depends on the store or on receivers"},
-	{"backbone", []string{"rooms", "codes", "github.com/nats-io/...", "github.com/oklog/ulid/v2", "golang.org/x/sys/unix"},
+	{"backbone", []string{"rooms", "codes", "github.com/nats-io/...", "github.com/oklog/ulid/v2", "golang.org/x/sys/..."},
 		"the store implements what rooms asks for; nothing else sees NATS"},
 	{"rooms/roomstest", []string{"rooms", "codes", "github.com/stretchr/testify/...", "pgregory.net/rapid"},
 		"the contract as tests: whoever implements it imports this, so it may not import an implementation"},
@@ -36,7 +36,7 @@ var packages = []packageRule{
 	{"internal/e2e/storedump", []string{"backbone", "rooms"}, "reads back what a killed process had stored"},
 	{"internal/e2e/...", nil, "tests from outside know the product only by its wire"},
 	{"internal/archtest", nil, "reads the others' source instead"},
-	{"bench/...", []string{"golang.org/x/sys/unix"}, "measures from outside, as a client and a backend would"},
+	{"bench/...", []string{"golang.org/x/sys/..."}, "measures from outside, as a client and a backend would"},
 }
 
 // owners says which package alone may import a library, tests included.
