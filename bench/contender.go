@@ -43,7 +43,8 @@ func downlink(binary, tmp string) contender {
 		if err != nil {
 			return nil, err
 		}
-		cmd := exec.CommandContext(ctx, binary, "--public-addr", "127.0.0.1:0", "--ingest-addr", "127.0.0.1:0", "--data-dir", data)
+		cmd := exec.CommandContext(ctx, binary,
+			"--public-addr", "127.0.0.1:0", "--ingest-addr", "127.0.0.1:0", "--data-dir", data)
 		cmd.Env = plainEnv()
 		var public, ingest string
 		end, err := launch(cmd, core, cmd.StderrPipe, func(line string) bool {
@@ -110,7 +111,9 @@ func nodePeer(node, dir string) contender {
 
 // launch starts a server on a core and reads the pipe that says when it is ready, line by line, until ready agrees. end
 // stops the server and waits until it is gone.
-func launch(cmd *exec.Cmd, core int, pipe func() (io.ReadCloser, error), ready func(line string) bool) (end func(), err error) {
+func launch(
+	cmd *exec.Cmd, core int, pipe func() (io.ReadCloser, error), ready func(line string) bool,
+) (end func(), err error) {
 	out, err := pipe()
 	if err != nil {
 		return nil, err
@@ -185,7 +188,8 @@ func installed(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if have, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err == nil && have.ModTime().After(lock.ModTime()) {
+	have, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
+	if err == nil && have.ModTime().After(lock.ModTime()) {
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")

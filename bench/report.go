@@ -35,8 +35,8 @@ func (b *bench) table() []row {
 		if len(runs) == 0 {
 			continue
 		}
-		for _, f := range s.figure {
-			r := row{figure: f.name, unit: f.unit, must: f.must, disturbed: disturbed}
+		for _, f := range s.figures {
+			r := row{figure: f.name, unit: f.value.unit, must: f.must, disturbed: disturbed}
 			var mine, others, ratios []float64
 			for _, run := range runs {
 				a, b := valueOf(f, run.results[ours]), valueOf(f, run.results[theirs])
@@ -72,10 +72,10 @@ func valueOf(f figure, r *loadgen.Result) float64 {
 	if r == nil {
 		return math.NaN()
 	}
-	return f.value(r)
+	return f.value.of(r)
 }
 
-// median is the middle of the values, the mean of the two middle ones for an even number, NaN for none or if one is NaN.
+// median is the middle of the values, the mean of the two middle ones for an even number; NaN for none, or if one is.
 func median(values []float64) float64 {
 	if len(values) == 0 || slices.ContainsFunc(values, math.IsNaN) {
 		return math.NaN()
@@ -137,8 +137,8 @@ func (b *bench) write(w io.Writer, setting string) (missed int, err error) {
 		if r.disturbed {
 			mark = " †"
 		}
-		fmt.Fprintf(&out, "| %s%s | %s | %s | %s | %s | %s | %s |\n", r.figure, mark, r.unit, number(r.ours), number(r.theirs),
-			r.ratios(), r.must, verdict)
+		fmt.Fprintf(&out, "| %s%s | %s | %s | %s | %s | %s | %s |\n", r.figure, mark, r.unit,
+			number(r.ours), number(r.theirs), r.ratios(), r.must, verdict)
 	}
 	if slices.ContainsFunc(rows, func(r row) bool { return r.disturbed }) {
 		fmt.Fprintf(&out, "\n† other work took more than %.1f cores in every round: not to be relied on\n", b.maxOther)
@@ -169,10 +169,8 @@ func (b *bench) writeChecks(out *strings.Builder) (missed int) {
 
 // judge says whether the target was met, and whether there is one and it could be told.
 func (r *row) judge() (met, judged bool) {
-	if r.must.kind == noTarget || r.must.kind == ownBelow && math.IsNaN(r.ours) || r.must.kind != ownBelow && math.IsNaN(r.ratio) {
-		return false, false
-	}
-	return r.must.met(r.ours, r.ratio), true
+	judged = r.must.kind != noTarget && !math.IsNaN(r.ours) && (r.must.kind == ownBelow || !math.IsNaN(r.ratio))
+	return judged && r.must.met(r.ours, r.ratio), judged
 }
 
 func (r *row) ratios() string {

@@ -182,14 +182,16 @@ func runGenerator(in io.Reader, out io.Writer) error {
 // report tells on the progress writer what a server did, and keeps the raw result if asked to.
 func (b *bench) report(s scenario, c contender, round int, r *loadgen.Result) {
 	b.say("round %d/%d  %-13s %-8s  %d connected, %.0f/s, %.1f KB each%s", round+1, b.rounds, s.name, c.name,
-		r.Connect.Clients-r.Connect.Lost, connectRate(r), memoryPerConnection(r), noise(r.Connect.Others, r.Connect.Took))
+		r.Connect.Clients-r.Connect.Lost, connectRate.of(r), memoryPerConnection.of(r),
+		noise(r.Connect.Others, r.Connect.Took))
 	if r.Connect.Lost > 0 {
 		b.say("  LOST CONNECTS: %d %v", r.Connect.Lost, r.Connect.Complaints)
 	}
 	for _, p := range r.Phases {
-		b.say("  %-14s %9d deliveries of %7d pushes in %5.2fs, %.2f of the core (generator %.2f), p50 %.2f p99 %.2f ms, RSS %d→%d MB%s",
-			p.Name, p.Deliveries, p.Pushes, p.Took.Seconds(), p.CPU.Seconds()/p.Took.Seconds(),
-			p.Generator.Seconds()/p.Took.Seconds(), micros(p.P50)/1000, micros(p.P99)/1000, p.RSSBefore>>20, p.RSSPeak>>20,
+		took := p.Took.Seconds()
+		b.say("  %-14s %9d deliveries of %7d pushes in %5.2fs, %.2f of the core (generator %.2f), "+
+			"p50 %.2f p99 %.2f ms, RSS %d→%d MB%s", p.Name, p.Deliveries, p.Pushes, took, p.CPU.Seconds()/took,
+			p.Generator.Seconds()/took, micros(p.P50)/1000, micros(p.P99)/1000, p.RSSBefore>>20, p.RSSPeak>>20,
 			noise(p.Others, p.Took))
 		if p.Faults.Total() > 0 {
 			b.say("  FAULTS: %v %v", p.Faults, p.Complaints)

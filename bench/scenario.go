@@ -11,10 +11,10 @@ import (
 
 // scenario is one fleet and what is done with it: a server is started for it, and stopped after it.
 type scenario struct {
-	name   string
-	about  string
-	spec   loadgen.Spec
-	figure []figure
+	name    string
+	about   string
+	spec    loadgen.Spec
+	figures []figure
 }
 
 // Names of phases, by which figures find them.
@@ -39,8 +39,14 @@ type pacing struct {
 }
 
 var (
-	fullPacing  = pacing{settle: time.Second, idle: 3 * time.Second, warmup: 300 * time.Millisecond, load: 2 * time.Second, latency: 5 * time.Second}
-	quickPacing = pacing{settle: 500 * time.Millisecond, idle: 2 * time.Second, warmup: 200 * time.Millisecond, load: time.Second, latency: 2 * time.Second}
+	fullPacing = pacing{
+		settle: time.Second, idle: 3 * time.Second,
+		warmup: 300 * time.Millisecond, load: 2 * time.Second, latency: 5 * time.Second,
+	}
+	quickPacing = pacing{
+		settle: 500 * time.Millisecond, idle: 2 * time.Second,
+		warmup: 200 * time.Millisecond, load: time.Second, latency: 2 * time.Second,
+	}
 )
 
 // growthTime is how long the fan-out lasts over which the growth of memory is measured. The target names it.
@@ -68,50 +74,56 @@ func scenarios(t pacing) []scenario {
 			name:  "fanout-1000",
 			about: "global pushes to 1,000 WebSocket clients: one at a time, 8 in flight, 20 per second",
 			spec:  loadgen.Spec{Clients: 1000, Settle: t.settle, Phases: []loadgen.Phase{oneAtATime, eight, steady}},
-			figure: []figure{
-				{name: "fan-out to 1,000, one at a time", unit: "µs CPU/delivery", value: cpuPerDelivery(single), must: atMost(0.60)},
-				{name: "fan-out to 1,000, 8 in flight", unit: "µs CPU/delivery", value: cpuPerDelivery(burst)},
-				{name: "fan-out to 1,000, 8 in flight", unit: "deliveries/s", value: deliveryRate(burst)},
-				{name: "p99 POST sent → received, 20/s to 1,000", unit: "ms", value: p99(latency), must: atMost(0.80)},
+			figures: []figure{
+				{"fan-out to 1,000, one at a time", cpuPerDelivery(single), atMost(0.60)},
+				{"fan-out to 1,000, 8 in flight", cpuPerDelivery(burst), target{}},
+				{"fan-out to 1,000, 8 in flight", deliveryRate(burst), target{}},
+				{"POST sent → received, 20/s to 1,000", p99(latency), atMost(0.80)},
 			},
 		},
 		{
 			name:  "fanout-5000",
 			about: "global pushes to 5,000 WebSocket clients: memory over 2 s of full fan-out, 8 in flight, one at a time",
 			spec:  loadgen.Spec{Clients: 5000, Settle: t.settle, Phases: []loadgen.Phase{growth, oneAtATime}},
-			figure: []figure{
-				{name: "fan-out to 5,000, one at a time", unit: "µs CPU/delivery", value: cpuPerDelivery(single), must: atMost(0.60)},
-				{name: "fan-out to 5,000, 8 in flight", unit: "µs CPU/delivery", value: cpuPerDelivery(burst), must: atMost(0.15)},
-				{name: "fan-out to 5,000, 8 in flight", unit: "deliveries/s", value: deliveryRate(burst), must: atLeast(8)},
-				{name: "RSS growth over 2 s of it", unit: "× idle", value: memoryGrowth(burst), must: ownAtMost(1.2)},
+			figures: []figure{
+				{"fan-out to 5,000, one at a time", cpuPerDelivery(single), atMost(0.60)},
+				{"fan-out to 5,000, 8 in flight", cpuPerDelivery(burst), atMost(0.15)},
+				{"fan-out to 5,000, 8 in flight", deliveryRate(burst), atLeast(8)},
+				{"RSS growth in 2 s of full fan-out", memoryGrowth(burst), ownAtMost(1.2)},
 			},
 		},
 		{
-			name:   "rooms",
-			about:  "pushes to random rooms, 1,000 rooms of 5 WebSocket clients",
-			spec:   loadgen.Spec{Clients: 5000, Rooms: 1000, Settle: t.settle, Phases: []loadgen.Phase{phase(spread, loadgen.OneRoom, 64, 16)}},
-			figure: []figure{{name: "rooms 1,000 × 5", unit: "µs CPU/push", value: cpuPerPush(spread), must: atMost(0.75)}},
+			name:  "rooms",
+			about: "pushes to random rooms, 1,000 rooms of 5 WebSocket clients",
+			spec: loadgen.Spec{
+				Clients: 5000, Rooms: 1000, Settle: t.settle,
+				Phases: []loadgen.Phase{phase(spread, loadgen.OneRoom, 64, 16)},
+			},
+			figures: []figure{{"rooms 1,000 × 5", cpuPerPush(spread), atMost(0.75)}},
 		},
 		{
-			name:   "ingest",
-			about:  "POST /push to a room nobody is in, 16 connections",
-			spec:   loadgen.Spec{Clients: 1, Settle: t.settle / 2, Phases: []loadgen.Phase{phase(intake, loadgen.Nobody, 1, 16)}},
-			figure: []figure{{name: "POST /push to an empty room", unit: "µs CPU/push", value: cpuPerPush(intake), must: atMost(1.5)}},
+			name:  "ingest",
+			about: "POST /push to a room nobody is in, 16 connections",
+			spec: loadgen.Spec{
+				Clients: 1, Settle: t.settle,
+				Phases: []loadgen.Phase{phase(intake, loadgen.Nobody, 1, 16)},
+			},
+			figures: []figure{{"POST /push to an empty room", cpuPerPush(intake), atMost(1.5)}},
 		},
 		{
 			name:  "connect-10000",
 			about: "10,000 WebSocket clients connect, then idle",
 			spec:  loadgen.Spec{Clients: 10_000, Settle: t.idle},
-			figure: []figure{
-				{name: "connects/s, 10,000", unit: "1/s", value: connectRate, must: atLeast(1.8)},
-				{name: "idle RSS per connection, 10,000", unit: "KB", value: memoryPerConnection, must: atMost(0.85)},
+			figures: []figure{
+				{"connects, 10,000", connectRate, atLeast(1.8)},
+				{"idle RSS, 10,000", memoryPerConnection, atMost(0.85)},
 			},
 		},
 		{
-			name:   "polling-1000",
-			about:  "global pushes to 1,000 long-polling clients, one at a time",
-			spec:   loadgen.Spec{Clients: 1000, Polling: true, Settle: t.settle, Phases: []loadgen.Phase{oneAtATime}},
-			figure: []figure{{name: "polling, fan-out to 1,000", unit: "µs CPU/delivery", value: cpuPerDelivery(single), must: atMost(0.80)}},
+			name:    "polling-1000",
+			about:   "global pushes to 1,000 long-polling clients, one at a time",
+			spec:    loadgen.Spec{Clients: 1000, Polling: true, Settle: t.settle, Phases: []loadgen.Phase{oneAtATime}},
+			figures: []figure{{"polling, fan-out to 1,000", cpuPerDelivery(single), atMost(0.80)}},
 		},
 	}
 }
@@ -119,9 +131,14 @@ func scenarios(t pacing) []scenario {
 // figure is one row of the table: a number taken from the result of a scenario, and what it must be.
 type figure struct {
 	name  string
-	unit  string
-	value func(*loadgen.Result) float64
+	value measure
 	must  target
+}
+
+// measure is a number a result holds, with its unit.
+type measure struct {
+	unit string
+	of   func(*loadgen.Result) float64
 }
 
 // target is what a figure must be. The zero value demands nothing.
@@ -165,46 +182,47 @@ func phaseOf(r *loadgen.Result, name string) *loadgen.PhaseResult {
 	return &r.Phases[i]
 }
 
-// What figures are made of. All are per one, in the unit the figure states.
+// What figures are made of.
 
-func cpuPerDelivery(phase string) func(*loadgen.Result) float64 {
-	return func(r *loadgen.Result) float64 {
+func cpuPerDelivery(phase string) measure {
+	return measure{"µs CPU/delivery", func(r *loadgen.Result) float64 {
 		p := phaseOf(r, phase)
 		return micros(p.CPU) / float64(p.Deliveries)
-	}
+	}}
 }
 
-func cpuPerPush(phase string) func(*loadgen.Result) float64 {
-	return func(r *loadgen.Result) float64 {
+func cpuPerPush(phase string) measure {
+	return measure{"µs CPU/push", func(r *loadgen.Result) float64 {
 		p := phaseOf(r, phase)
 		return micros(p.CPU) / float64(p.Pushes)
-	}
+	}}
 }
 
-func deliveryRate(phase string) func(*loadgen.Result) float64 {
-	return func(r *loadgen.Result) float64 {
+func deliveryRate(phase string) measure {
+	return measure{"deliveries/s", func(r *loadgen.Result) float64 {
 		p := phaseOf(r, phase)
 		return float64(p.Deliveries) / p.Took.Seconds()
-	}
+	}}
 }
 
-func p99(phase string) func(*loadgen.Result) float64 {
-	return func(r *loadgen.Result) float64 { return micros(phaseOf(r, phase).P99) / 1000 }
+func p99(phase string) measure {
+	return measure{"ms, p99", func(r *loadgen.Result) float64 { return micros(phaseOf(r, phase).P99) / 1000 }}
 }
 
-func memoryGrowth(phase string) func(*loadgen.Result) float64 {
-	return func(r *loadgen.Result) float64 {
+// memoryGrowth is the most memory held during a phase over what was held before it.
+func memoryGrowth(phase string) measure {
+	return measure{"× idle", func(r *loadgen.Result) float64 {
 		p := phaseOf(r, phase)
 		return float64(p.RSSPeak) / float64(p.RSSBefore)
-	}
+	}}
 }
 
-func connectRate(r *loadgen.Result) float64 {
+var connectRate = measure{"connects/s", func(r *loadgen.Result) float64 {
 	return float64(r.Connect.Clients-r.Connect.Lost) / r.Connect.Took.Seconds()
-}
+}}
 
-func memoryPerConnection(r *loadgen.Result) float64 {
+var memoryPerConnection = measure{"KB/connection", func(r *loadgen.Result) float64 {
 	return float64(r.Connect.RSS-r.Connect.RSSBefore) / float64(r.Connect.Clients) / 1024
-}
+}}
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

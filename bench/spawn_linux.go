@@ -11,29 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cores says which core the server has for itself and which the generator.
-type cores struct {
-	server, generator int
-}
-
-// pickCores takes two of the cores this process may run on.
-func pickCores() (cores, error) {
-	var allowed unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
-		return cores{}, fmt.Errorf("read the cores allowed: %w", err)
-	}
-	var found []int
-	for core := 0; core < len(allowed)*64 && len(found) < 2; core++ {
-		if allowed.IsSet(core) {
-			found = append(found, core)
-		}
-	}
-	if len(found) < 2 {
-		return cores{}, fmt.Errorf("two cores are needed, one for the server and one for the load; %d allowed", len(found))
-	}
-	return cores{server: found[0], generator: found[1]}, nil
-}
-
 // startPinned starts cmd on one core only. A child inherits the affinity of the thread that makes it, so the thread is
 // moved there for the moment; a Go child then sees one core and sets its GOMAXPROCS to 1. The child is killed if this
 // process dies.

@@ -236,7 +236,7 @@ func (c *client) send(packet string) {
 func (c *client) sendFrame(op byte, payload []byte) {
 	var mask [4]byte
 	binary.LittleEndian.PutUint32(mask[:], c.fleet.rng.Uint32())
-	c.socket.write(appendFrame(nil, op, payload, mask))
+	c.socket.write(clientFrame(op, payload, mask))
 }
 
 func inRoom(text string, room int32) string {

@@ -3,7 +3,8 @@
 // [Run] connects a fleet of clients, WebSocket or long-polling, lets them join rooms, and then runs phases: it posts
 // pushes at full speed with a bounded number in flight, or at a fixed rate, and follows each push to each client that
 // is to get it. A delivery counts only if it is the posted one byte for byte. The [Faults] of a phase say how many were
-// lost, doubled, sent to the wrong room, out of order, or wrong in content; a server is only measured if there are none.
+// lost, doubled, sent to the wrong room, out of order, or wrong in content. The figures of a server with any of these
+// say nothing.
 //
 // It is one thread and one epoll instance: with the server pinned to one core and the generator to another, neither
 // disturbs the other, and the generator's own use is a figure of the result. It runs on Linux.

@@ -35,7 +35,7 @@ func (h *histogram) quantile(p float64) time.Duration {
 	var below uint64
 	for i, n := range h.counts {
 		below += n
-		if below >= rank {
+		if below >= rank && i < len(h.counts)-1 { // the last step has no end
 			return min(time.Duration(histUpper(i))*time.Microsecond, h.max)
 		}
 	}

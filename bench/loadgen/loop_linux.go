@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -94,7 +95,7 @@ func (s *socket) dial(to netip.AddrPort, from netip.Addr) error {
 		}
 	}
 	err := unix.Connect(s.fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
-	if err != nil && err != unix.EINPROGRESS {
+	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return fmt.Errorf("connect to %v: %w", to, err)
 	}
 	s.waiting = true
@@ -109,7 +110,7 @@ func (s *socket) dial(to netip.AddrPort, from netip.Addr) error {
 // counts in milliseconds, and a push is to leave on time.
 func (l *loop) step(wait time.Duration) error {
 	n, err := unix.EpollWait(l.epoll, l.events, int(wait/time.Millisecond))
-	if err != nil && err != unix.EINTR {
+	if err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for events: %w", err)
 	}
 	for i := range max(n, 0) {
@@ -148,12 +149,12 @@ func (s *socket) handle(events uint32) {
 func (s *socket) read() {
 	l := s.loop
 	old := copy(l.buf, s.rest)
-	n, err := readNow(s.fd, l.buf[old:])
+	n, errno := readNow(s.fd, l.buf[old:])
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return
-	case err != nil:
-		s.fail(fmt.Errorf("read: %w", err))
+	case errno != 0:
+		s.fail(fmt.Errorf("read: %w", errno))
 		return
 	case n == 0:
 		s.fail(io.EOF)
@@ -176,12 +177,10 @@ func (s *socket) read() {
 
 // readNow is read(2) on a descriptor that does not block, without telling the Go scheduler: at a million reads a second
 // that would be a good part of the generator's time.
-func readNow(fd int, p []byte) (int, error) {
-	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
+func readNow(fd int, p []byte) (int, unix.Errno) {
+	start := unsafe.Pointer(unsafe.SliceData(p))
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(start), uintptr(len(p)))
+	return int(n), errno
 }
 
 // write sends p, or keeps what does not go out at once.
@@ -198,10 +197,10 @@ func (s *socket) write(p []byte) {
 func (s *socket) flush() {
 	for len(s.out) > 0 {
 		n, err := unix.Write(s.fd, s.out)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err == unix.EAGAIN {
+		if errors.Is(err, unix.EAGAIN) {
 			break
 		}
 		if err != nil {

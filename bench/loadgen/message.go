@@ -120,7 +120,12 @@ func roomName(room int32) string {
 
 // appendPush writes the whole HTTP request that posts a push.
 func appendPush(b []byte, host string, seq int64, room int32, size int) []byte {
-	const to, event, data, end = `{"roomId":"`, `","eventName":"` + eventName + `","data":`, `{"eventName":"` + eventName + `","data":`, `}`
+	const (
+		to    = `{"roomId":"`
+		event = `","eventName":"` + eventName + `","data":`
+		data  = `{"eventName":"` + eventName + `","data":`
+		end   = `}`
+	)
 	length := len(data) + size + len(end)
 	var name string
 	if room != toEveryone {

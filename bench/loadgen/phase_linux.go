@@ -126,8 +126,8 @@ func (f *fleet) pushAtFullSpeed(p *Phase) error {
 	}
 }
 
-// pushAtRate posts p.Rate pushes a second. If all pushers are busy when one is due, it leaves as soon as one is not; how
-// late the latest was is in the result.
+// pushAtRate posts p.Rate pushes a second. If all pushers are busy when one is due, it leaves as soon as one is idle;
+// how late the latest was is in the result.
 func (f *fleet) pushAtRate(p *Phase, r *PhaseResult) error {
 	begin := f.loop.now()
 	interval := time.Duration(float64(time.Second) / p.Rate)

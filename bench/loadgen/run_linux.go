@@ -50,8 +50,9 @@ type fleet struct {
 	nextMemory time.Duration
 }
 
-// Run puts the load of spec on a server. The error says that the run could not be carried out; what the server did wrong
-// is in the result. Run locks its goroutine to its thread while it runs, and closes every connection before it returns.
+// Run puts the load of spec on a server. An error means that the run could not be carried out; what the server did
+// wrong is in the result. Run locks its goroutine to its thread while it runs, and closes every connection before it
+// returns.
 func Run(spec *Spec) (*Result, error) {
 	if err := spec.validate(); err != nil {
 		return nil, err

@@ -22,8 +22,8 @@ const (
 // maxFrame bounds what is accepted as one server frame: no push is larger.
 const maxFrame = MaxSize + 1024
 
-// parseFrame reads one server frame from the front of b. n is how many bytes it takes, 0 if it is not complete yet. Only
-// what a Socket.IO server without compression sends is accepted: unmasked, unfragmented text and control frames.
+// parseFrame reads one server frame from the front of b. n is how many bytes it takes, 0 if it is not complete yet.
+// Only what a Socket.IO server without compression sends is accepted: unmasked, unfragmented text and control frames.
 func parseFrame(b []byte) (op byte, payload []byte, n int, err error) {
 	if len(b) < 2 {
 		return 0, nil, 0, nil
@@ -56,9 +56,9 @@ func parseFrame(b []byte) (op byte, payload []byte, n int, err error) {
 	return op, b[head:n], n, nil
 }
 
-// appendFrame writes one client frame, masked as RFC 6455 §5.3 asks of clients. The payload is at most 65535 bytes.
-func appendFrame(b []byte, op byte, payload []byte, mask [4]byte) []byte {
-	b = append(b, 0x80|op)
+// clientFrame makes one client frame, masked as RFC 6455 §5.3 asks of clients. The payload is at most 65535 bytes.
+func clientFrame(op byte, payload []byte, mask [4]byte) []byte {
+	b := append(make([]byte, 0, len(payload)+8), 0x80|op)
 	if len(payload) < 126 {
 		b = append(b, 0x80|byte(len(payload)))
 	} else {
