@@ -34,9 +34,9 @@ type Message struct {
 type Journal interface {
 	// Publish stores p and returns once it is stored. Two publishes, one begun after the other returned, are
 	// numbered in that order. A key is scoped by its address: the same key to the same address is stored once
-	// within the idempotency window. Publish ends when ctx is done. It waits while this node's follower is too far behind, so that stored
-	// messages cannot be trimmed before they were delivered. An error means that the push is not known to be
-	// stored; codes.Of gives its cause.
+	// within the idempotency window. Publish waits while this node's follower is too far behind, so that stored
+	// messages cannot be trimmed before they were delivered; it ends when ctx is done. An error means that the push
+	// is not known to be stored; codes.Of gives its cause.
 	Publish(ctx context.Context, p Push) (Receipt, error)
 
 	// Follow calls deliver for every message stored after Follow returned, once, in the order of Seq, from one
@@ -44,7 +44,7 @@ type Journal interface {
 	// before anything later is delivered.
 	Follow(ctx context.Context, deliver func(*Message)) error
 
-	// Replay calls fn for the stored messages with after < Seq <= upTo, in order, until fn returns an error. Messages
-	// trimmed by age or count are skipped.
+	// Replay calls fn for the stored messages with after < Seq <= upTo, in order, until fn returns an error or
+	// ctx is done. Messages trimmed by age or count are skipped.
 	Replay(ctx context.Context, after, upTo uint64, fn func(*Message) error) error
 }
