@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"downlink/server/socketio/internal/rawclient"
+	"downlink/server/socketio/rawclient"
 
 	"github.com/stretchr/testify/require"
 )

@@ -5,7 +5,7 @@ import (
 
 	"downlink/codes"
 	"downlink/server/engineio"
-	"downlink/server/socketio/internal/rawclient"
+	"downlink/server/socketio/rawclient"
 
 	"github.com/stretchr/testify/require"
 )

@@ -12,7 +12,7 @@ import (
 
 	"downlink/rooms"
 	"downlink/server/engineio"
-	"downlink/server/socketio/internal/rawclient"
+	"downlink/server/socketio/rawclient"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"downlink/server/engineio"
-	"downlink/server/socketio/internal/rawclient"
+	"downlink/server/socketio/rawclient"
 
 	"github.com/stretchr/testify/require"
 	"github.com/zishang520/socket.io/v2/socket"

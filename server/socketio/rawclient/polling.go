@@ -11,6 +11,7 @@ import (
 
 // Polling is one polling session.
 type Polling struct {
+	SID    string // the session's id
 	url    string
 	client http.Client
 }
@@ -32,6 +33,7 @@ func DialPolling(addr, path string) (*Polling, error) {
 		p.Close()
 		return nil, err
 	}
+	p.SID = open.SID
 	p.url += "&sid=" + open.SID
 	return p, nil
 }

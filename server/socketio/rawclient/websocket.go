@@ -102,6 +102,19 @@ func (w *WebSocket) Read() (Message, error) { return w.ReadWithin(Patience) }
 
 // ReadWithin is Read with another patience.
 func (w *WebSocket) ReadWithin(d time.Duration) (Message, error) {
+	for end := time.Now().Add(d); ; {
+		m, err := w.ReadAny(time.Until(end))
+		if err != nil || m.Binary || m.Data != "2" {
+			return m, err
+		}
+		if err := w.Send("3"); err != nil {
+			return Message{}, err
+		}
+	}
+}
+
+// ReadAny returns the next message, heartbeats included, without answering them.
+func (w *WebSocket) ReadAny(d time.Duration) (Message, error) {
 	_ = w.conn.SetReadDeadline(time.Now().Add(d))
 	for {
 		op, p, err := w.frame()
@@ -111,14 +124,11 @@ func (w *WebSocket) ReadWithin(d time.Duration) (Message, error) {
 		case op == 0x8:
 			return Message{}, ErrClosed
 		case op == 0x9:
-			err = w.write(appendFrame(nil, 0x8a, string(p)))
-		case op == 0x1 && string(p) == "2":
-			err = w.Send("3")
+			if err := w.write(appendFrame(nil, 0x8a, string(p))); err != nil {
+				return Message{}, err
+			}
 		case op == 0x1 || op == 0x2:
 			return Message{op == 0x2, string(p)}, nil
-		}
-		if err != nil {
-			return Message{}, err
 		}
 	}
 }
@@ -141,9 +151,6 @@ func (w *WebSocket) frame() (op byte, p []byte, err error) {
 	_, err = io.ReadFull(w.r, p)
 	return h[0] & 0xf, p, err
 }
-
-// Raw is the connection below, for tests that break it.
-func (w *WebSocket) Raw() net.Conn { return w.conn }
 
 // Close drops the connection without a word.
 func (w *WebSocket) Close() { _ = w.conn.Close() }
