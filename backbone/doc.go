@@ -1,0 +1,50 @@
+// Package backbone stores pushes and hands them to every node. It is the only package that knows NATS.
+//
+// Open starts a NATS server with JetStream inside this process, without any open port, on a data directory that it
+// locks for itself. A Backbone implements rooms.Journal and rooms.Claims.
+//
+// # The path of a push
+//
+//	Publish ──► stream HIST (file) ──► live.> ──► follower ──► deliver
+//	   ▲             │
+//	   └── ack ──────┘
+//
+// Publish sends the push to the stream and returns when the stream has acknowledged it. The stream numbers what it
+// stores and republishes it under live., where one subscription per follower listens. What a follower misses there
+// (a subscriber that is too slow loses messages silently) it sees by the numbers and reads from the stream before it
+// goes on. Publishers wait while the slowest follower of this node is more than a window behind; the window is
+// smaller than the number of messages kept per address, so nothing can be trimmed before it was delivered.
+//
+// # Subjects and streams
+//
+//	hist.g        pushes to everyone        stream HIST
+//	hist.r.<R>    pushes to room R          stream HIST; R is the unpadded base64url of the room id
+//	hist.h        readiness probes          stream HIST; not delivered
+//	live.…        the same, republished     not stored
+//	claim.<R>     who holds room R          stream CLAIMS, one message per held room; its number is the epoch
+//	ack.<n>       acknowledgements          not stored
+//
+// # The stored form of a push
+//
+//	byte      envelope version, 1
+//	16 bytes  the push's id, a ULID
+//	uvarint   length of the event's name in bytes
+//	bytes     the event's name
+//	bytes     the data, to the end, as it was posted; empty when there was none
+//
+// A push with an idempotency key carries one NATS header, Nats-Msg-Id, a hash of its address and key. There are no
+// other headers. A stored claim is the version, the policy (one byte) and the connection's id, to the end.
+//
+// # What survives what
+//
+// What Publish returned for survives the death of the process, kill -9 included: it was given to the operating
+// system. A power cut loses at most the last Options.Sync of it, or nothing with Options.Sync 0. Idempotency keys
+// survive a restart as far as their pushes are still stored. Claims do not survive a restart, since no connection
+// does; epochs go on rising.
+//
+// # Failures
+//
+// An error of Publish, Acquire and Release wraps codes.Unavailable, unless the caller's input was refused: the disk
+// is full, the stream is gone, nothing answered in time, the backbone is closed. Nothing was stored, or it is not
+// known whether it was.
+package backbone

@@ -1,0 +1,209 @@
+package backbone
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"downlink/rooms"
+)
+
+// defaultPending is how many messages may wait for one follower. The publishers' window keeps far below it on one
+// node; it is the bound for what comes from elsewhere.
+const defaultPending = 1 << 16
+
+// tailCheck is how often an idle follower looks whether it lacks the newest messages.
+const tailCheck = 200 * time.Millisecond
+
+// follower delivers what the stream republishes, in order and complete.
+type follower struct {
+	b       *Backbone
+	sub     *nats.Subscription
+	live    chan *nats.Msg
+	suspect chan struct{} // of 1: messages may have been lost, at the end too
+	cursor  cursor
+	deliver func(*rooms.Message)
+
+	// Owned by run.
+	last     uint64 // everything up to here was delivered or need not be
+	lastSeen uint64 // last at the tail check before
+}
+
+// Follow implements rooms.Journal. Several followers may run at the same time; publishers wait for the slowest.
+func (b *Backbone) Follow(ctx context.Context, deliver func(*rooms.Message)) error {
+	if !b.begin() {
+		return unavailable("follow", ErrClosed)
+	}
+	f := &follower{
+		b:       b,
+		live:    make(chan *nats.Msg, b.opts.pending),
+		suspect: make(chan struct{}, 1),
+		deliver: deliver,
+	}
+	if err := f.start(ctx); err != nil {
+		b.running.Done()
+		return unavailable("follow", err)
+	}
+	go f.run(ctx)
+	return nil
+}
+
+// start subscribes and then asks for the last number stored: everything after it comes through the subscription.
+func (f *follower) start(ctx context.Context) error {
+	sub, err := f.b.nc.ChanSubscribe(livePrefix+">", f.live)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s>: %w", livePrefix, err)
+	}
+	f.sub = sub
+	last, err := f.b.lastSeq(ctx)
+	if err != nil {
+		_ = sub.Unsubscribe()
+		return err
+	}
+	f.last = last
+	f.b.hist.window.join(&f.cursor, last)
+	f.b.mu.Lock()
+	f.b.followers[f] = struct{}{}
+	f.b.mu.Unlock()
+	return nil
+}
+
+// run ends when ctx is done or the backbone closes.
+func (f *follower) run(ctx context.Context) {
+	defer f.b.running.Done()
+	defer f.stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.b.life, cancel)()
+
+	tick := time.NewTicker(tailCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case m := <-f.live:
+			f.take(ctx, m)
+			f.drain(ctx)
+		case <-f.suspect:
+			f.catchUp(ctx)
+		case <-tick.C:
+			f.checkTail(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *follower) stop() {
+	_ = f.sub.Unsubscribe() // fails only when the connection is closed
+	f.b.mu.Lock()
+	delete(f.b.followers, f)
+	f.b.mu.Unlock()
+	f.b.hist.window.part(&f.cursor)
+}
+
+// drain takes what already waits, without the cost of a select with many cases, but not for ever.
+func (f *follower) drain(ctx context.Context) {
+	for range 256 {
+		select {
+		case m := <-f.live:
+			f.take(ctx, m)
+		default:
+			return
+		}
+	}
+}
+
+// take handles one message from the subscription.
+func (f *follower) take(ctx context.Context, m *nats.Msg) {
+	s, err := storedFrom(m, livePrefix)
+	if err != nil {
+		f.b.log.Warn("message on "+livePrefix+"> ignored", "subject", m.Subject, "error", err)
+		return
+	}
+	if s.seq <= f.last {
+		return // delivered already, by a repair
+	}
+	if s.seq > f.last+1 && !f.repair(ctx, s.seq-1) {
+		return
+	}
+	f.hand(s)
+}
+
+// hand delivers s, which is the next one.
+func (f *follower) hand(s stored) {
+	m, err := s.message()
+	switch {
+	case err != nil:
+		f.b.log.Warn("stored message skipped", "seq", s.seq, "error", err)
+	case m != nil:
+		f.deliver(m)
+	}
+	f.pass(s.seq)
+}
+
+func (f *follower) pass(seq uint64) {
+	f.last = seq
+	f.b.hist.window.passed(&f.cursor, seq)
+}
+
+// repair delivers from the stream what is missing up to upTo; what was trimmed meanwhile is skipped. It tries until
+// it succeeds, and is false only when ctx is done.
+func (f *follower) repair(ctx context.Context, upTo uint64) bool {
+	from := f.last
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := f.b.scan(ctx, f.last, upTo, func(s stored) error {
+			f.hand(s)
+			return ctx.Err()
+		})
+		if err == nil {
+			f.pass(max(f.last, upTo))
+			f.b.repaired.Add(1)
+			f.b.log.Debug("messages lost on the way, read from the stream", "after", from, "upto", upTo)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		f.b.log.Warn("lost messages cannot be read from the stream, trying again", "after", f.last, "upto", upTo,
+			"error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// checkTail repairs what was lost at the end of the traffic, where no later message shows the gap: the highest
+// acknowledged number tells. A message on its way is given one interval to arrive.
+func (f *follower) checkTail(ctx context.Context) {
+	if top := f.b.hist.window.highest(); f.last < top && f.last == f.lastSeen {
+		f.repair(ctx, top)
+	}
+	f.lastSeen = f.last
+}
+
+// catchUp repairs up to what the stream has now, after the connection lost messages or was lost itself.
+func (f *follower) catchUp(ctx context.Context) {
+	last, err := f.b.lastSeq(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.b.log.Warn("number of the last stored message not known, trying again", "error", err)
+			time.AfterFunc(time.Second, f.doubt)
+		}
+		return
+	}
+	if last > f.last {
+		f.repair(ctx, last)
+	}
+}
+
+// doubt makes the follower compare itself with the stream.
+func (f *follower) doubt() {
+	select {
+	case f.suspect <- struct{}{}:
+	default:
+	}
+}

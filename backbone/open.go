@@ -1,0 +1,198 @@
+package backbone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"downlink/rooms"
+)
+
+// Backbone stores pushes and claims. It implements rooms.Journal and rooms.Claims. All methods may be called by
+// several goroutines at the same time.
+type Backbone struct {
+	opts     Options
+	log      *slog.Logger
+	lock     *os.File
+	server   *server.Server
+	nc       *nats.Conn
+	hist     *store
+	held     *store // claims
+	replays  chan struct{}
+	checking chan struct{} // of 1: held by the running check
+	health   health        // guarded by checking
+
+	life context.Context // done when closing
+	end  context.CancelFunc
+	done <-chan struct{} // life's
+
+	repaired atomic.Uint64 // gaps filled from the stream
+
+	mu        sync.Mutex
+	closed    bool
+	followers map[*follower]struct{}
+	running   sync.WaitGroup // followers; added to under mu while not closed
+}
+
+// Open locks o.Dir, starts NATS in this process and opens the streams. The error is ErrLocked if another Backbone
+// has the directory. What was stored stays, however the settings changed, as far as the new limits allow.
+func Open(ctx context.Context, o Options) (_ *Backbone, err error) {
+	if o, err = o.withDefaults(); err != nil {
+		return nil, fmt.Errorf("open backbone: %w", err)
+	}
+	b := &Backbone{
+		opts:      o,
+		log:       o.Log,
+		replays:   make(chan struct{}, maxReplays),
+		checking:  make(chan struct{}, 1),
+		followers: make(map[*follower]struct{}),
+	}
+	b.life, b.end = context.WithCancel(context.Background())
+	b.done = b.life.Done()
+	defer func() {
+		if err != nil {
+			b.release()
+			err = fmt.Errorf("open backbone: %w", err)
+		}
+	}()
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if b.lock, err = lockDir(o.Dir, o.NodeName); err != nil {
+		return nil, err
+	}
+	history, err := historyBytes(o.MaxBytes, o.Dir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	if b.server, err = startServer(&o, history); err != nil {
+		return nil, err
+	}
+	if err := b.connect(); err != nil {
+		return nil, err
+	}
+	if err := b.openStreams(ctx, history); err != nil {
+		return nil, err
+	}
+	b.hist = newStore(b.nc, histStream, "ack.p", pushWindow(o.HistoryMax), b.done)
+	b.held = newStore(b.nc, claimStream, "ack.c", maxInFlight, b.done)
+	return b, nil
+}
+
+// Journal returns b as what stores pushes.
+func (b *Backbone) Journal() rooms.Journal { return b }
+
+// Claims returns b as what keeps who holds which room.
+func (b *Backbone) Claims() rooms.Claims { return b }
+
+// maxWindow is the most messages that publishers may be ahead of a follower.
+const maxWindow = 4096
+
+// pushWindow is how many messages may be on their way to a follower. One address may have them all, so they are
+// fewer than are kept per address.
+func pushWindow(historyMax int) int { return max(1, min(historyMax-1, maxWindow)) }
+
+func (b *Backbone) connect() error {
+	nc, err := nats.Connect("", nats.InProcessServer(b.server),
+		nats.Name("downlink"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(10*time.Millisecond),
+		nats.ReconnectBufSize(-1), // else a publish succeeds while there is no server
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.natsError(sub, err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { b.doubtAll() }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if b.life.Err() == nil {
+				b.log.Warn("connection to the NATS server lost", "error", err)
+			}
+		}),
+	)
+	if err != nil {
+		return fmt.Errorf("connect to the NATS server: %w", err)
+	}
+	b.nc = nc
+	return nil
+}
+
+// natsError hears of what went wrong outside any call. A subscriber that was too slow has lost messages.
+func (b *Backbone) natsError(sub *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrSlowConsumer) {
+		b.log.Warn("nats: " + err.Error())
+		return
+	}
+	dropped := 0
+	if sub != nil {
+		dropped, _ = sub.Dropped()
+	}
+	b.log.Warn("follower too slow, reading from the stream what it missed", "dropped", dropped)
+	b.doubtAll()
+}
+
+func (b *Backbone) doubtAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for f := range b.followers {
+		f.doubt()
+	}
+}
+
+// begin counts a follower in, unless b is closed.
+func (b *Backbone) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.running.Add(1)
+	return true
+}
+
+// Close ends all followers, makes what still waits fail with ErrClosed, stops NATS and gives the directory back.
+// A follower that is in the middle of a delivery is waited for until ctx is done. Closing again does nothing.
+func (b *Backbone) Close(ctx context.Context) error {
+	b.mu.Lock()
+	closed := b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if closed {
+		return nil
+	}
+	b.end()
+	stopped := make(chan struct{})
+	go func() { // ends with the last follower
+		defer close(stopped)
+		b.running.Wait()
+		b.hist.late.Wait()
+		b.held.late.Wait()
+	}()
+	var err error
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		err = fmt.Errorf("close backbone: a delivery has not ended: %w", context.Cause(ctx))
+	}
+	b.release()
+	return err
+}
+
+// release stops what runs. The client goes before the server: a connection to a stopped embedded server takes
+// messages without storing them.
+func (b *Backbone) release() {
+	b.end()
+	if b.nc != nil {
+		b.nc.Close()
+	}
+	if b.server != nil {
+		stopServer(b.server)
+	}
+	if b.lock != nil {
+		_ = b.lock.Close() // nothing was written that could be lost
+	}
+}
