@@ -36,7 +36,7 @@ func NewAdmission(h *Hub, c Claims, o AdmissionOptions) *Admission {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Admission{hub: h, ledger: newLedger(c, h.epochOf, o.Log), probeTimeout: o.ProbeTimeout}
+	return &Admission{hub: h, ledger: newLedger(c, h, o.Log), probeTimeout: o.ProbeTimeout}
 }
 
 // Login admits m to a room or refuses it, by the table of the package's documentation, and calls answer exactly once,

@@ -16,12 +16,16 @@ type group struct {
 	seats []*seat
 }
 
-// seat is one member's place in one audience. The audience's shard guards at and epoch.
+// seat is one member's place in one audience.
 type seat struct {
+	// set once
 	conn   Conn // the member's, here so that a fan-out does not touch the member
 	member *Member
+
+	// guarded by the audience's shard
 	at     int    // the index in its group
-	epoch  uint64 // of the claim its member holds, else 0
+	epoch  uint64 // of the claim by which its member holds the room, else 0
+	policy Policy // of that claim
 }
 
 func (a *audience) add(s *seat) {

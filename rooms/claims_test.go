@@ -54,9 +54,10 @@ func TestWhileClaimsFailExclusiveLoginsFailAndTheRestGoesOn(t *testing.T) {
 
 			began = time.Now()
 			require.Equal(t, "2002", b.login(room, rooms.Whenever).Status.Code)
-			require.Equal(t, "2004", b.login(room, rooms.First).Status.Code)
 			b.leave(room)
 			require.Zero(t, time.Since(began))
+			require.Equal(t, "2004", b.login(room, rooms.First).Status.Code)
+			require.LessOrEqual(t, time.Since(began), rooms.ClaimTimeout, "the turn may be a settler's")
 		}
 		w.claims.Intercept(nil)
 		time.Sleep(time.Minute)
@@ -121,6 +122,8 @@ func TestAnAcquireThatFailedButWasMadeBlocksNobody(t *testing.T) {
 			require.Equal(t, "2003", b.login(room, rooms.Last).Status.Code)
 			synctest.Wait()
 			require.Equal(t, []*client{a}, w.members(room, a, b))
+			require.Equal(t, a.ID(), w.claims.All()[room].Conn, "a has its claim back")
+			require.Equal(t, rooms.First, w.claims.All()[room].Policy)
 			require.Equal(t, "2004", b.login(room, rooms.First).Status.Code)
 			require.Equal(t, "2002", b.login(room, rooms.Last).Status.Code)
 			require.Equal(t, []*client{b}, w.members(room, a, b))

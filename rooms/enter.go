@@ -73,12 +73,29 @@ func (h *Hub) barring(m *Member, l Login) (by []*seat, in bool) {
 	return by, m.seatIn(l.Room) != nil
 }
 
-// epochOf is the epoch of the claim by which a member here holds room, 0 for none.
-func (h *Hub) epochOf(room string) uint64 {
+// holding is the claim by which a member here holds room, with Epoch 0 if none does.
+func (h *Hub) holding(room string) Claim {
 	s := h.shardOf(room)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rooms[room].epoch()
+	a := s.rooms[room]
+	if a.epoch() == 0 {
+		return Claim{}
+	}
+	return Claim{Room: room, Conn: a.holder.conn.ID(), Policy: a.holder.policy, Epoch: a.holder.epoch, Ours: true}
+}
+
+// renew replaces the epoch by which room is held, and reports whether it still was the epoch over.
+func (h *Hub) renew(room string, over, epoch uint64) bool {
+	s := h.shardOf(room)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.rooms[room]
+	if a.epoch() != over {
+		return false
+	}
+	a.holder.epoch = epoch
+	return true
 }
 
 // enter is the one critical section in which a login takes effect: others are put out and told, m joins and is
@@ -103,7 +120,7 @@ func (h *Hub) enter(m *Member, l Login, epoch uint64, silent map[*seat]bool, ans
 	}
 	a := s.rooms[l.Room]
 	if epoch != 0 {
-		a.holder, st.epoch = st, epoch
+		a.holder, st.epoch, st.policy = st, epoch, l.Policy
 	}
 	answer(Answer{Status: codes.LoggedIn(l.Room), Room: l.Room, Epoch: a.epoch(), Seq: h.Head()})
 	return true, nil

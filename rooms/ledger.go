@@ -23,11 +23,11 @@ const (
 // decided, or whose claim is still to be settled because nobody holds it any more.
 type ledger struct {
 	// set once
-	claims  Claims
-	epochOf func(room string) uint64 // of the claim by which a member holds the room, as the hub knows it
-	log     *slog.Logger
-	life    context.Context // of the settlers, which are started by whoever leaves work for them; ends in close
-	end     context.CancelFunc
+	claims Claims
+	hub    *Hub
+	log    *slog.Logger
+	life   context.Context // of the settlers, which are started by whoever leaves work for them; ends in close
+	end    context.CancelFunc
 
 	failing  atomic.Bool // Claims failed last time; so that it is logged once
 	settling sync.WaitGroup
@@ -51,8 +51,8 @@ type page struct {
 	due   bool   // in the ledger's list, or with a settler
 }
 
-func newLedger(c Claims, epochOf func(string) uint64, log *slog.Logger) *ledger {
-	l := &ledger{claims: c, epochOf: epochOf, log: log, pages: map[string]*page{}}
+func newLedger(c Claims, h *Hub, log *slog.Logger) *ledger {
+	l := &ledger{claims: c, hub: h, log: log, pages: map[string]*page{}}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -93,15 +93,13 @@ func (l *ledger) finish(p *page) {
 //
 // It goes on if ctx ends because a client went away: a change that is cut short is one whose outcome is not known.
 func (l *ledger) acquire(ctx context.Context, p *page, c Claim, overthrow bool) (epoch uint64, err error) {
-	over := l.epochOf(p.room)
+	ctx = context.WithoutCancel(ctx)
+	over := l.hub.holding(p.room).Epoch
 	l.mu.Lock()
 	over = max(over, p.left)
 	l.mu.Unlock()
 	for range acquireTries {
-		err = l.call(context.WithoutCancel(ctx), "acquire", func(ctx context.Context) (err error) {
-			epoch, err = l.claims.Acquire(ctx, c, over)
-			return err
-		})
+		epoch, err = l.claim(ctx, c, over)
 		if err == nil {
 			l.mu.Lock()
 			p.left, p.doubt = 0, false // both were about a claim that is replaced now
@@ -114,7 +112,7 @@ func (l *ledger) acquire(ctx context.Context, p *page, c Claim, overthrow bool) 
 			l.mu.Unlock()
 			return 0, err
 		}
-		present, err := l.get(context.WithoutCancel(ctx), p.room)
+		present, err := l.get(ctx, p.room)
 		if err != nil {
 			return 0, err
 		}
@@ -165,6 +163,14 @@ func (l *ledger) tidy(p *page) {
 	case p.users == 0:
 		delete(l.pages, p.room)
 	}
+}
+
+func (l *ledger) claim(ctx context.Context, c Claim, over uint64) (epoch uint64, err error) {
+	err = l.call(ctx, "acquire", func(ctx context.Context) (err error) {
+		epoch, err = l.claims.Acquire(ctx, c, over)
+		return err
+	})
+	return epoch, err
 }
 
 func (l *ledger) get(ctx context.Context, room string) (present Claim, err error) {

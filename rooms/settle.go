@@ -65,13 +65,9 @@ func (l *ledger) settle(p *page) error {
 
 	epoch := left
 	if doubt { // left, if it was replaced, is of no interest any more
-		present, err := l.get(l.life, p.room)
-		if err != nil {
+		var err error
+		if epoch, err = l.resolve(p); err != nil {
 			return err
-		}
-		epoch = 0
-		if present.Ours && present.Epoch != l.epochOf(p.room) {
-			epoch = present.Epoch
 		}
 	}
 	if epoch != 0 {
@@ -89,6 +85,27 @@ func (l *ledger) settle(p *page) error {
 		p.left = 0
 	}
 	return nil
+}
+
+// resolve finds out whether an Acquire that failed was made all the same. If so, its claim is nobody's: it is given back
+// to the holder it was to overthrow, who is still in the room because the login failed, else it is left to be released.
+func (l *ledger) resolve(p *page) (left uint64, err error) {
+	present, err := l.get(l.life, p.room)
+	if err != nil {
+		return 0, err
+	}
+	held := l.hub.holding(p.room)
+	switch {
+	case !present.Ours || present.Epoch == held.Epoch:
+		return 0, nil
+	case held.Epoch == 0:
+		return present.Epoch, nil
+	}
+	renewed, err := l.claim(l.life, held, present.Epoch)
+	if err != nil || l.hub.renew(p.room, held.Epoch, renewed) {
+		return 0, err
+	}
+	return renewed, nil // the holder has left meanwhile
 }
 
 // close stops new claims, waits until all that is due is settled, and gives up when ctx ends.
