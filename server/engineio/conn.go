@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,9 +21,10 @@ type conn struct {
 
 	// The reader's.
 	in      parser
-	discard bool  // nothing more is understood; only the end is waited for
-	slot    int32 // in the poller; 0: not there
-	fd      int32 // for the poller
+	discard bool          // nothing more is understood; only the end is waited for
+	slot    int32         // in the poller; 0: not there
+	fd      int32         // for the poller
+	baton   atomic.Uint32 // passes what one reader did on to the next: the kernel's hand-over says nothing to Go
 
 	broken bool        // guarded by the session's mu: the reader has closed it
 	timer  *time.Timer // guarded by the session's mu: ends an upgrade that does not come about

@@ -68,6 +68,7 @@ func newPoller() (*poller, error) {
 // watch arms c: for the first time, or again.
 func (p *poller) watch(c *conn) {
 	var err error
+	c.baton.Add(1)
 	if c.slot == 0 {
 		err = p.enter(c)
 	} else {
@@ -202,6 +203,7 @@ func newReader(p *poller) *reader { return &reader{p, make([]byte, readSize)} }
 
 // serve reads once from c and handles what came.
 func (r *reader) serve(c *conn) {
+	c.baton.Load()
 	n, err := readNow(uintptr(c.fd), r.buf)
 	next := readMore
 	switch {
