@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"downlink/codes"
+	"downlink/server/engineio"
 	"downlink/server/socketio/rawclient"
 
 	"github.com/stretchr/testify/require"
@@ -164,23 +167,36 @@ func TestMalformedPacketOverPolling(t *testing.T) {
 	n.empty()
 }
 
-// TestFlood sends 100,000 packets in one go: the client is served or closed, a bystander does not notice.
+// TestFlood sends 100,000 packets as fast as they go: all are served, in order, and a bystander does not notice.
 func TestFlood(t *testing.T) {
 	n := start(t)
 	bystander := n.connect("")
-	for _, packet := range []string{`42["nobody"]`, `42["loginRoom"]`, `42["leaveRoom","x"]`, `431[]`} {
+	for packet, answer := range map[string]string{
+		`42["nobody"]`: "", `42["loginRoom"]`: failed(codes.MissingRoomID.Msg), `42["leaveRoom","x"]`: "", `431[]`: "",
+	} {
 		c := n.connect("")
 		burst := make([]string, 1000)
 		for i := range burst {
 			burst[i] = packet
 		}
 		for range 25 {
-			if c.Send(burst...) != nil {
-				break
-			}
+			c.send(burst...)
 			n.push("", "x", "1")
 			bystander.expect(`42["x",1]`)
 		}
+		pushed, answered := 0, 0
+		for pushed < 25 || answer != "" && answered < 25*len(burst) {
+			switch got, err := c.next(); {
+			case err != nil:
+				require.NoError(t, err)
+			case got == `42["x",1]`:
+				pushed++
+			default:
+				require.Equal(t, answer, got)
+				answered++
+			}
+		}
+		c.quiet()
 		c.Close()
 	}
 	bystander.Close()
@@ -196,4 +212,71 @@ func TestHandshakeAuthOfAnySort(t *testing.T) {
 	} {
 		n.connect(auth).quiet()
 	}
+}
+
+// TestUpgradeWithAnotherVersion ends a process whose engine is the library's.
+func TestUpgradeWithAnotherVersion(t *testing.T) {
+	n := start(t, withEngine(allowEIO3))
+	for _, versions := range [][2]string{{"4", "3"}, {"3", "4"}, {"4", "x"}} {
+		p, err := rawclient.DialPolling(n.addr, "/socket.io/?transport=polling&EIO="+versions[0])
+		require.NoError(t, err)
+		w, err := rawclient.Dial(n.addr, "/socket.io/?transport=websocket&EIO="+versions[1]+"&sid="+p.SID)
+		if err == nil {
+			_ = w.Send("2probe", "5", `42["x"]`)
+			_, _ = w.ReadWithin(200 * time.Millisecond)
+			w.Close()
+		}
+		p.Close()
+	}
+	n.connect("").quiet()
+}
+
+// TestEarlyPong answers a ping nobody sent, before anything else and after CONNECT.
+func TestEarlyPong(t *testing.T) {
+	n := start(t)
+	w, err := rawclient.Dial(n.addr, wsPath)
+	require.NoError(t, err)
+	defer w.Close()
+	c := &client{t: t, WebSocket: w}
+	c.send("3", "40", "3")
+	m, err := w.Read()
+	require.NoError(t, err)
+	require.Regexp(t, `^0\{`, m.Data)
+	m, err = w.Read()
+	require.NoError(t, err)
+	require.Regexp(t, `^40\{`, m.Data)
+	c.expect(welcome)
+	c.quiet()
+}
+
+// TestCloseDuringUpgrade ends sessions, from both sides, while their WebSocket is taking over.
+func TestCloseDuringUpgrade(t *testing.T) {
+	n := start(t)
+	for i := range 12 {
+		p, err := rawclient.DialPolling(n.addr, pollPath)
+		require.NoError(t, err)
+		_, _, err = p.Post("40")
+		require.NoError(t, err)
+		w, err := rawclient.Dial(n.addr, wsPath+"&sid="+p.SID)
+		require.NoError(t, err)
+		require.NoError(t, w.Send("2probe"))
+		if i%2 == 0 {
+			_, err = w.Read()
+			require.NoError(t, err)
+		}
+		switch i % 4 {
+		case 0:
+			_, _, _ = p.Post("1")
+		case 1:
+			n.gateway.bridge.Engine().Range(func(s *engineio.Session) { s.Close("test") })
+		case 2:
+			n.gateway.bridge.Engine().Range(func(s *engineio.Session) { s.Kill("test") })
+		default:
+			_, _, _ = p.Post("42")
+		}
+		_ = w.Send("5", `42["loginRoom","456"]`)
+		w.Close()
+		p.Close()
+	}
+	n.empty()
 }

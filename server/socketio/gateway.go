@@ -82,18 +82,17 @@ func (g *Gateway) Stats() engineio.Stats { return g.bridge.Engine().Stats() }
 // Shutdown refuses new connections, closes those there are, spread over the time ctx leaves, and returns when no login
 // is being worked on any more.
 func (g *Gateway) Shutdown(ctx context.Context) error {
-	err := g.bridge.Shutdown(ctx)
-	return errors.Join(err, g.settle(ctx))
+	return errors.Join(g.bridge.Shutdown(ctx), g.settle())
 }
 
 // Close is Shutdown without courtesy: all connections end at once.
-func (g *Gateway) Close() error {
-	err := g.bridge.Close()
-	return errors.Join(err, g.settle(context.Background()))
-}
+func (g *Gateway) Close() error { return errors.Join(g.bridge.Close(), g.settle()) }
+
+// settleTime is how long cancelled logins may take to end.
+const settleTime = 2 * time.Second
 
 // settle ends the logins of connections that have closed and waits for them.
-func (g *Gateway) settle(ctx context.Context) error {
+func (g *Gateway) settle() error {
 	g.cancel()
 	done := make(chan struct{})
 	go func() { // ends with the last inbox
@@ -103,7 +102,7 @@ func (g *Gateway) settle(ctx context.Context) error {
 	select {
 	case <-done:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-time.After(settleTime):
+		return errors.New("socketio: a cancelled login does not end")
 	}
 }

@@ -64,27 +64,35 @@ func start(t *testing.T, set ...func(*Options)) *node {
 	for _, f := range set {
 		f(&o)
 	}
-	var err error
-	n.gateway, err = New(o)
+	var stop func()
+	n.gateway, n.addr, stop = serve(t, o)
+	t.Cleanup(func() {
+		stop()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		require.NoError(t, n.admission.Close(ctx))
+	})
+	return n
+}
+
+// serve puts a gateway on a listener of its own. stop ends and waits for it.
+func serve(t testing.TB, o Options) (g *Gateway, addr string, stop func()) {
+	t.Helper()
+	g, err := New(o)
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	n.addr = l.Addr().String()
-	server := &http.Server{Handler: n.gateway, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: g, ReadHeaderTimeout: time.Second}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = server.Serve(l)
 	}()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		require.NoError(t, n.gateway.Close())
+	return g, l.Addr().String(), func() {
+		require.NoError(t, g.Close())
 		_ = server.Close()
 		<-served
-		require.NoError(t, n.admission.Close(ctx))
-	})
-	return n
+	}
 }
 
 // push delivers an event to a room, or to everyone if room is empty.

@@ -122,6 +122,7 @@ func (w *WebSocket) ReadAny(d time.Duration) (Message, error) {
 		case err != nil:
 			return Message{}, err
 		case op == 0x8:
+			_ = w.conn.Close() // as RFC 6455 §7.1.1 has it: the server waits for that
 			return Message{}, ErrClosed
 		case op == 0x9:
 			if err := w.write(appendFrame(nil, 0x8a, string(p))); err != nil {
