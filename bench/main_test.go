@@ -157,7 +157,8 @@ func TestGeneratorProtocol(t *testing.T) {
 
 	// A fleet of none and no phases: the way in and out alone.
 	spec := loadgen.Spec{
-		Server: loadgen.Server{Addr: "127.0.0.1:1", PushAddr: "127.0.0.1:1", PID: os.Getpid()}, Limit: 10 * time.Second,
+		Server: loadgen.Server{Addr: "127.0.0.1:1", PushAddr: "127.0.0.1:1", PID: os.Getpid()},
+		Limit:  10 * time.Second, Stall: time.Second,
 	}
 	input, err := json.Marshal(spec)
 	require.NoError(t, err)

@@ -44,6 +44,8 @@ const (
 	retries = 2
 	// patience is how much longer than its phases a generator may take: connecting, draining, and a busy machine.
 	patience = 60 * time.Second
+	// stall is how long a server may be silent with deliveries owed. A busy machine can keep it from its core for long.
+	stall = 10 * time.Second
 	// shortest is how long a stretch must be for its share of other work to say anything: it is counted in steps of
 	// 10 ms.
 	shortest = 400 * time.Millisecond
@@ -126,7 +128,7 @@ func (b *bench) load(ctx context.Context, s scenario, c contender) (*loadgen.Res
 
 	spec := s.spec
 	spec.Server = server.Server
-	spec.Limit = patience + spec.Settle
+	spec.Limit, spec.Stall = patience+spec.Settle, stall
 	for _, p := range spec.Phases {
 		spec.Limit += p.Warmup + p.Duration
 	}

@@ -110,7 +110,7 @@ func (f *fleet) pushAtFullSpeed(p *Phase) error {
 		if sum := f.ledger.deliveries + f.ledger.event; sum != moved {
 			lastMove, moved = now, sum
 		}
-		if now >= end || now-lastMove > stillness {
+		if now >= end || now-lastMove > f.spec.Stall {
 			return nil
 		}
 		for f.ledger.open < p.InFlight {
@@ -137,7 +137,7 @@ func (f *fleet) pushAtRate(p *Phase, r *PhaseResult) error {
 			return err
 		}
 		var free *pusher
-		found, err := f.until(stillness, func() bool {
+		found, err := f.until(f.spec.Stall, func() bool {
 			free = f.idlePusher()
 			return free != nil
 		})
@@ -167,7 +167,7 @@ func (f *fleet) post(with *pusher, p *Phase) {
 func (f *fleet) drain() error {
 	for {
 		moved := f.ledger.deliveries + f.ledger.event
-		done, err := f.until(stillness, func() bool {
+		done, err := f.until(f.spec.Stall, func() bool {
 			return f.ledger.open == 0 && f.quiet() || f.ledger.deliveries+f.ledger.event != moved
 		})
 		if err != nil || !done || f.ledger.open == 0 && f.quiet() {

@@ -18,8 +18,6 @@ const (
 	// sources is how many loopback addresses clients come from: one has ports for 28,000 connections at most, and a
 	// server may treat clients by address.
 	sources = 4
-	// stillness is how long nothing may come before what is owed counts as lost.
-	stillness = 3 * time.Second
 	// aftermath is how long a phase listens on, once everything owed has come, for what should not.
 	aftermath = 30 * time.Millisecond
 	// memoryEvery is how often the server's memory is read during a phase.

@@ -11,7 +11,7 @@ import (
 
 func testSpec(s Server) *Spec {
 	return &Spec{
-		Server: s, Clients: 20, Limit: 30 * time.Second,
+		Server: s, Clients: 20, Limit: 30 * time.Second, Stall: 2 * time.Second,
 		Phases: []Phase{{
 			Name: "load", Audience: Everyone, Size: 128,
 			Duration: 100 * time.Millisecond, InFlight: 8, Pushers: 2,
@@ -143,6 +143,7 @@ func TestSpecIsChecked(t *testing.T) {
 		"too many clients":   func(s *Spec) { s.Clients = MaxClients + 1 },
 		"too many rooms":     func(s *Spec) { s.Rooms = s.Clients + 1 },
 		"no limit":           func(s *Spec) { s.Limit = 0 },
+		"no stall":           func(s *Spec) { s.Stall = 0 },
 		"too small a push":   func(s *Spec) { s.Phases[0].Size = MinSize - 1 },
 		"too large a push":   func(s *Spec) { s.Phases[0].Size = MaxSize + 1 },
 		"no pusher":          func(s *Spec) { s.Phases[0].Pushers = 0 },

@@ -18,6 +18,7 @@ type Spec struct {
 	Settle  time.Duration // how long the connected fleet idles before its memory is read
 	Phases  []Phase
 	Limit   time.Duration // the most the whole run may take; past it Run fails
+	Stall   time.Duration // what is owed counts as lost when nothing at all has come for so long
 }
 
 // Server says where a server is and how it is spoken to. In the texts {room} stands for the name of a room.
@@ -148,6 +149,8 @@ func (s *Spec) validate() error {
 		return fmt.Errorf("%d rooms for %d clients", s.Rooms, s.Clients)
 	case s.Limit <= 0:
 		return errors.New("no limit on the run's time")
+	case s.Stall <= 0:
+		return errors.New("no time after which a push is lost")
 	}
 	for _, p := range s.Phases {
 		if err := p.validate(s); err != nil {
