@@ -135,6 +135,20 @@ for (const before of POLICIES) {
   }
 }
 
+/**
+ * Logs in with First after the holder's close. The close travels on a connection of its own, so the first try may come
+ * before it; but it must neither take a probe's time nor a heartbeat's.
+ */
+async function loginWhenFree(newcomer, room) {
+  const begun = performance.now();
+  let answer;
+  do {
+    newcomer.emit('loginRoom', room, FIRST);
+    answer = await newcomer.told();
+  } while (answer.code === '2004' && performance.now() - begun < 500);
+  assert.deepEqual(answer, loggedIn(room));
+}
+
 test('a refused login changes nothing: global pushes keep coming, and it may try again', async () => {
   const room = freshRoom();
   const [holder] = await company(room, [FIRST]);
@@ -142,7 +156,7 @@ test('a refused login changes nothing: global pushes keep coming, and it may try
   await newcomer.login(room, FIRST, taken(room));
   await untold(service, newcomer);
   holder.close();
-  await newcomer.login(room, FIRST);
+  await loginWhenFree(newcomer, room);
   await audience(room, [newcomer]);
 });
 
@@ -167,14 +181,7 @@ test('close and a lost TCP connection free the room at once', async () => {
     await holder.login(room);
     const newcomer = await Page.open(service);
     holder.close();
-    // The close travels on its own connection: only that it needs no probe and no second try is what matters.
-    const begun = performance.now();
-    let answer;
-    do {
-      newcomer.emit('loginRoom', room);
-      answer = await newcomer.told();
-    } while (answer.code === '2004' && performance.now() - begun < 500);
-    assert.equal(answer.code, '2002', `after a close over ${way.name}`);
+    await loginWhenFree(newcomer, room);
     newcomer.close();
   }
 });

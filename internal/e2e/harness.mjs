@@ -136,10 +136,13 @@ export class Service {
   }
 }
 
-/** Starts one service for all the tests of a file; it must stop well after them. */
+/** Starts one service for all the tests of a file; it must stop well after them, and soon, with hardly a client left. */
 export async function shared(args = [], options = {}) {
   const service = await Service.start(args, options);
-  after(() => service.stop());
+  after(async () => {
+    const took = await service.stop(60_000);
+    assert.ok(took < 5000, `stopped only after ${Math.round(took)} ms:\n${service.tail}`);
+  });
   return service;
 }
 

@@ -13,7 +13,7 @@ const LAST = 'loginWhenLast';
 async function epochOf(page, ...args) {
   const [ack] = await page.ask(...args);
   assert.equal(ack.code, '2002', JSON.stringify(ack));
-  await page.expect(loggedIn(ack.roomId));
+  assert.deepEqual(page.rest().at(-1), loggedIn(ack.roomId));
   return ack.epoch;
 }
 
