@@ -16,8 +16,9 @@ const (
 	DefaultMaxBytes          = 1 << 30
 )
 
-// MaxPush is the most bytes a stored push may have: its data, its event's name and 32 more.
-const MaxPush = 16 << 20
+// MaxPush is the most bytes a stored push may have: its data, its event's name and 32 more. With a header it is just
+// the 8 MiB up to which NATS works well.
+const MaxPush = 8<<20 - 1<<10
 
 // minBytes is the least store size that is worth starting with: a few blocks of the file store.
 const minBytes = 16 << 20

@@ -22,7 +22,7 @@ type Config struct {
 	Sync              syncInterval  `default:"1s" placeholder:"TIME" group:"store" help:"How often the store is forced to disk: a time, or 'always' for before each answer. A killed process loses nothing either way; a power cut loses up to this time."`
 	HistoryMax        int           `default:"256" placeholder:"N" group:"store" help:"Pushes kept per room, and of those to everyone."`
 	HistoryAge        time.Duration `default:"24h" placeholder:"TIME" group:"store" help:"How long a push is kept."`
-	IdempotencyWindow time.Duration `default:"24h" placeholder:"TIME" group:"store" help:"How long the same Idempotency-Key is accepted only once; at most --history-age."`
+	IdempotencyWindow time.Duration `default:"24h" placeholder:"TIME" group:"store" help:"How long the same Idempotency-Key is accepted only once."`
 
 	PingInterval time.Duration `default:"25s" placeholder:"TIME" group:"socket" help:"Time between two heartbeats to a client."`
 	PingTimeout  time.Duration `default:"20s" placeholder:"TIME" group:"socket" help:"How long a client may take to answer a heartbeat before it is closed."`
@@ -47,10 +47,11 @@ const (
 	minSync       = 100 * time.Millisecond
 	maxSync       = 2 * time.Minute
 	maxAge        = 365 * 24 * time.Hour
+	minDrain      = 100 * time.Millisecond // less cannot even close the store in order
 	maxDrain      = time.Hour
 	maxHistory    = 1_000_000
 	minBytes      = 1 << 10
-	maxBodyBytes  = 8 << 20 // a push is one message of the store, which copies it a few times
+	maxBodyBytes  = 4 << 20 // one message of the store, which takes up to 8 MiB and copies it a few times
 	maxFrameBytes = 64 << 20
 	minBuffer     = 16 << 10
 	maxBuffer     = 1 << 30
@@ -84,7 +85,7 @@ func (c *Config) Validate(name func(flag string) string) error {
 		{"probe-timeout", c.ProbeTimeout, minHeartbeat, maxHeartbeat},
 		{"history-age", c.HistoryAge, time.Second, maxAge},
 		{"idempotency-window", c.IdempotencyWindow, time.Second, maxAge},
-		{"drain", c.Drain, 0, maxDrain},
+		{"drain", c.Drain, minDrain, maxDrain},
 	} {
 		if d.got < d.from || d.got > d.to {
 			return fail(d.flag, "%v is not between %v and %v", d.got, d.from, d.to)
@@ -112,9 +113,6 @@ func (c *Config) Validate(name func(flag string) string) error {
 	case c.ProbeTimeout > c.PingTimeout:
 		return fail("probe-timeout", "%v is longer than %s (%v), after which the holder is closed anyway",
 			c.ProbeTimeout, name("ping-timeout"), c.PingTimeout)
-	case c.IdempotencyWindow > c.HistoryAge:
-		return fail("idempotency-window", "%v is longer than %s (%v): a key is only known while its push is kept",
-			c.IdempotencyWindow, name("history-age"), c.HistoryAge)
 	case strings.TrimSpace(c.DataDir) == "":
 		return fail("data-dir", "must name a directory")
 	case !nodeNameForm.MatchString(c.NodeName):
@@ -133,9 +131,6 @@ func (c *Config) settle(given func(flag string) bool, hostname string) {
 	}
 	if !given("probe-timeout") {
 		c.ProbeTimeout = min(c.ProbeTimeout, c.PingTimeout)
-	}
-	if !given("idempotency-window") {
-		c.IdempotencyWindow = min(c.IdempotencyWindow, c.HistoryAge)
 	}
 }
 

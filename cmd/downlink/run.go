@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		_, err = fmt.Fprintln(stdout, "the settings are valid")
 		return err
 	}
-	return serve(ctx, c, newLogger(stderr, c.LogLevel))
+	return newService(c, newLogger(stderr, c.LogLevel)).run(ctx)
 }
 
 // newLogger writes for people on a terminal, else one key=value line per event. level was checked by Validate.

@@ -198,6 +198,9 @@ func (s *Session) endPolling(hard bool) (gone bool) {
 		s.drop()
 	}
 	wait := s.srv.o.PingTimeout
+	if s.srv.refusing.Load() {
+		wait = min(wait, lastPollTime)
+	}
 	switch {
 	case s.flags.has(bye):
 		// The client's "1" and its poll go by separate connections: whichever comes second, the poll is answered.
@@ -254,6 +257,10 @@ func (s *Session) abandon() {
 
 // lingerTime is how long the peer of a closed session may take to hang up, or to fetch the last poll.
 const lingerTime = 2 * time.Second
+
+// lastPollTime is how long a stopping server waits for a client between two polls to come back: one that is there does so
+// at once.
+const lastPollTime = 5 * time.Second
 
 // sent is called when the close frame is on its way; mu is held on entry and released. Unless the peer sent one before, it
 // is to hang up now: if we did first, what it sent meanwhile would reset the connection and it would not see our frame.
