@@ -73,20 +73,20 @@ func hexRune(p []byte) rune {
 // maxDigits is the longest number that JavaScript prints without an exponent.
 const maxDigits = 21
 
-// decimal prints a valid JSON number as JavaScript prints an integer: 456, 456.0 and 4.56e2 are "456", -0 is "0". Other
-// than JavaScript it keeps every digit past 2^53, for a backend that sends a 64-bit id means exactly that id.
+// decimal prints a valid JSON number as JavaScript prints an integer: 456, 456.0 and 4.56e2 are "456", -0 is "0". Unlike
+// JavaScript it keeps every digit past 2^53, for a backend that sends a 64-bit id means exactly that id.
 func decimal(lit []byte) (string, error) {
 	num, negative := strings.CutPrefix(string(lit), "-")
-	mantissa, exponent := num, 0
+	mantissa, exponent := num, int64(0)
 	if e := strings.IndexAny(num, "eE"); e >= 0 {
 		mantissa = num[:e]
-		// An exponent that overflows becomes the nearest int: still more than any body's digits can outweigh.
-		exponent, _ = strconv.Atoi(num[e+1:])
+		// An exponent past 32 bits becomes the nearest one: more than the digits of any body can outweigh.
+		exponent, _ = strconv.ParseInt(num[e+1:], 10, 32)
 	}
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	digits := strings.TrimLeft(whole+fraction, "0")
 	// The value is 0.digits × 10^point.
-	point := len(digits) - len(fraction) + exponent
+	point := len(digits) - len(fraction) + int(exponent)
 	digits = strings.TrimRight(digits, "0")
 	switch {
 	case digits == "":

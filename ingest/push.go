@@ -58,9 +58,7 @@ func (s *Server) parse(body []byte) (rooms.Push, error) {
 // publish stores p. It does not end with the request: a push that was received whole is sent even if its sender does
 // not wait for the answer.
 func (s *Server) publish(p rooms.Push) (rooms.Receipt, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.o.PublishTimeout)
-	defer cancel()
-	receipt, err := s.o.Journal.Publish(ctx, p)
+	receipt, err := s.o.Journal.Publish(s.deadlines.next(), p)
 	if err == nil {
 		if s.storeFails.Load() && s.storeFails.CompareAndSwap(true, false) {
 			s.o.Log.Info("pushes can be stored again")

@@ -59,6 +59,7 @@ type Server struct {
 	check    *checker
 	tooLarge *codes.Cause
 
+	deadlines  deadlines
 	draining   atomic.Bool
 	storeFails atomic.Bool // whether the last push could not be stored; only for the log
 }
@@ -73,6 +74,7 @@ func New(o Options) *Server {
 		o.Log = slog.Default()
 	}
 	s := &Server{o: o, check: newChecker(), tooLarge: because(codes.BodyTooLarge, "the limit is %d bytes", o.MaxBody)}
+	s.deadlines.after = o.PublishTimeout
 	s.echo = s.routes()
 	return s
 }
@@ -95,6 +97,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		// An error means a writer without deadlines, as in a test: then there is nothing to guard.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
+	}
+	if isPreflight(r) {
+		s.refuse(preflightRefused, s.echo.NewContext(r, w))
+		return
 	}
 	s.echo.ServeHTTP(w, r)
 }
