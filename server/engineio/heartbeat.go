@@ -88,9 +88,16 @@ func (s *Session) beat(now int64) {
 		again(now + int64(o.PingInterval))
 	case s.due > now+s.srv.wheel.tick:
 		again(s.due)
-	case s.flags.has(paused):
+	case s.flags.has(paused) && s.eio == 3:
 		s.due = now + int64(o.PingTimeout)
 		again(s.due)
+	case s.flags.has(paused) && s.flags.has(awaiting): // its answers lie unread, but it still has to hear from us
+		s.due = now + int64(o.PingInterval)
+		list := s.ask()
+		again(s.due)
+		if list {
+			s.w.add(s)
+		}
 	case s.eio == 3 || s.flags.has(awaiting):
 		s.mu.Unlock()
 		s.end(ending{ReasonPingTimeout, true, closeNormal})
@@ -117,10 +124,10 @@ func (s *Session) Probe(ctx context.Context, since time.Time) bool {
 	for {
 		s.mu.Lock()
 		switch {
-		case s.st != stOpen:
+		case s.st > stOpen:
 			s.mu.Unlock()
 			return false
-		case s.heard > mark || s.flags.has(paused):
+		case s.heard > mark || s.flags.has(paused) || s.st == stOpening: // opening: its handshake is being answered
 			s.mu.Unlock()
 			return true
 		}

@@ -156,7 +156,7 @@ func (p *parser) head(b []byte, limit int) (h head, ok bool, err error) {
 	switch h.payload {
 	case 126:
 		h.size += 2
-		if len(b) < h.size {
+		if len(b) < h.size-4 { // the length is judged before the mask is there
 			return head{size: h.size}, false, nil
 		}
 		h.payload = int(binary.BigEndian.Uint16(b[2:]))
@@ -165,7 +165,7 @@ func (p *parser) head(b []byte, limit int) (h head, ok bool, err error) {
 		}
 	case 127:
 		h.size += 8
-		if len(b) < h.size {
+		if len(b) < h.size-4 {
 			return head{size: h.size}, false, nil
 		}
 		n := binary.BigEndian.Uint64(b[2:])

@@ -227,8 +227,12 @@ func (srv *Server) callMessage(h Handler, s *Session, p []byte, binary bool) (er
 	return nil
 }
 
-// callClosed calls Handler.Closed.
+// callClosed calls Handler.Closed. A client that is closed because it does not read is worth a line: nothing else tells
+// an operator that the queue or the client's network is too small.
 func (srv *Server) callClosed(h Handler, s *Session, reason string) {
+	if reason == ReasonSlowReader || reason == ReasonWriteTimeout {
+		srv.o.Log.Warn("client closed, it does not read", "reason", reason, "session", s.id, "addr", s.RemoteAddr())
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			srv.o.Log.Error("closing a session panicked", "session", s.id, "panic", p, "stack", string(debug.Stack()))
