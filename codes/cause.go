@@ -51,7 +51,10 @@ var (
 
 // Causes of a failed login (status 2003).
 var (
-	MalformedLogin   = &Cause{Name: "malformed-login", Msg: "the arguments must be a room id, a room id and a login type, or one object"}
+	MalformedLogin = &Cause{
+		Name: "malformed-login",
+		Msg:  "the arguments must be a room id, a room id and a login type, or one object",
+	}
 	UnknownLoginType = &Cause{
 		Name: "unknown-login-type",
 		Msg:  "the login type must be loginWhenFirst, loginWhenLast or loginWhenever",
@@ -73,13 +76,15 @@ var (
 
 // Causes of a request that never reached POST /push.
 var (
-	NotFound             = &Cause{Name: "not-found", Msg: "there is nothing at this address", HTTP: http.StatusNotFound}
-	MethodNotAllowed     = &Cause{Name: "method-not-allowed", Msg: "this address does not take this method", HTTP: http.StatusMethodNotAllowed}
-	BodyTooLarge         = &Cause{Name: "body-too-large", Msg: "the body is too large", HTTP: http.StatusRequestEntityTooLarge}
-	UnsupportedMediaType = &Cause{
-		Name: "unsupported-media-type", Msg: "the body must be application/json", HTTP: http.StatusUnsupportedMediaType,
+	NotFound         = &Cause{"not-found", "there is nothing at this address", http.StatusNotFound}
+	MethodNotAllowed = &Cause{
+		"method-not-allowed", "this address does not take this method", http.StatusMethodNotAllowed,
 	}
-	Draining = &Cause{Name: "draining", Msg: "this node is stopping, try again", HTTP: http.StatusServiceUnavailable}
+	BodyTooLarge         = &Cause{"body-too-large", "the body is too large", http.StatusRequestEntityTooLarge}
+	UnsupportedMediaType = &Cause{
+		"unsupported-media-type", "the body must be application/json", http.StatusUnsupportedMediaType,
+	}
+	Draining = &Cause{"draining", "this node is stopping, try again", http.StatusServiceUnavailable}
 )
 
 // Causes is the whole table, in the order in which it is documented and generated.

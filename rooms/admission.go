@@ -40,8 +40,8 @@ func NewAdmission(h *Hub, c Claims, o AdmissionOptions) *Admission {
 }
 
 // Login admits m to a room or refuses it, by the table of the package's documentation, and calls answer exactly once,
-// before it returns. answer runs under a lock of the hub: it must not block nor call the hub. What it queues for m comes
-// before every push of the room that m gets.
+// before it returns. answer may run under a lock of the hub: it must not block nor call the hub. What it queues for m
+// comes before every push of the room that m gets.
 //
 // Login may wait: for its turn at the room, for a probe, for Claims; at most about five seconds, less if ctx ends. It
 // may race with everything but another Login of the same member.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,6 +215,22 @@ func TestReleasesAreRetriedUntilTheyWork(t *testing.T) {
 	})
 }
 
+func TestRetriesSlowDown(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.attach("")
+		c.login(room, rooms.First)
+		var tries atomic.Int64
+		w.claims.Intercept(func(_ context.Context, op roomstest.Op, _ string) (bool, error) {
+			tries.Add(1)
+			return false, errDown
+		})
+		c.leave(room)
+		time.Sleep(time.Minute)
+		require.InDelta(t, 33, tries.Load(), 3, "after 0.1 s, 0.2 s, ... and then every two seconds")
+		require.Equal(t, 1, w.admission.Remembered().Settlers)
+	})
+}
+
 func TestCloseWaitsForReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -251,6 +268,21 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 		require.ErrorContains(t, err, "rooms")
 		require.Equal(t, 5*time.Second, time.Since(began))
 		require.Zero(t, w.admission.Remembered().Settlers)
+	})
+}
+
+func TestAClaimIsNotCutShortWhenTheCallerGivesUp(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w.claims.Intercept(func(ctx context.Context, op roomstest.Op, _ string) (bool, error) {
+			if op == roomstest.OpAcquire {
+				cancel()
+				return ctx.Err() == nil, ctx.Err()
+			}
+			return true, nil
+		})
+		require.Equal(t, "2002", w.attach("").send(ctx, rooms.Login{Room: room}).Status.Code)
 	})
 }
 
@@ -320,20 +352,70 @@ func TestGoneDuringALoginUndoesIt(t *testing.T) {
 
 func TestTheTurnIsWaitedForOnlySoLong(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.claims.Intercept(hang)
-		var late *client
-		for range 10 {
-			late = w.attach("")
-			go late.login(room, rooms.First)
-		}
+		w.claims.Intercept(func(context.Context, roomstest.Op, string) (bool, error) {
+			time.Sleep(time.Minute) // worse than Claims may be
+			return true, nil
+		})
+		go w.attach("").login(room, rooms.First)
 		synctest.Wait()
 		began := time.Now()
 		require.Equal(t, codes.LoginFailed(codes.Unavailable), w.attach("").login(room, rooms.First).Status)
-		require.LessOrEqual(t, time.Since(began), rooms.LoginTimeout+rooms.ClaimTimeout)
+		require.Equal(t, rooms.LoginTimeout, time.Since(began))
 		w.claims.Intercept(nil)
+		time.Sleep(time.Hour)
+		left := w.admission.Remembered()
+		require.Zero(t, left.Pages+left.Due+left.Settlers)
+	})
+}
+
+// slowClaims take their time to confirm what they did.
+type slowClaims struct{ *roomstest.MemClaims }
+
+func (c slowClaims) Acquire(ctx context.Context, claim rooms.Claim, over uint64) (uint64, error) {
+	epoch, err := c.MemClaims.Acquire(ctx, claim, over)
+	time.Sleep(100 * time.Millisecond)
+	return epoch, err
+}
+
+func TestSettlingDoesNotReleaseAClaimThatIsAboutToBeHeld(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.admission = rooms.NewAdmission(w.hub, slowClaims{w.claims}, rooms.AdmissionOptions{})
+		defer func() { require.NoError(t, w.admission.Close(context.Background())) }()
+		failed := false
+		w.claims.Intercept(func(_ context.Context, op roomstest.Op, _ string) (bool, error) {
+			switch {
+			case op == roomstest.OpAcquire && !failed:
+				failed = true
+				return false, errDown
+			case op == roomstest.OpGet:
+				time.Sleep(50 * time.Millisecond) // for the next login to begin
+			}
+			return true, nil
+		})
+		a, b := w.attach(""), w.attach("")
+		require.Equal(t, "2003", a.login(room, rooms.First).Status.Code)
+		answer := b.login(room, rooms.First)
+		require.Equal(t, "2002", answer.Status.Code)
 		time.Sleep(time.Minute)
-		w2 := w.admission.Remembered()
-		require.Zero(t, w2.Pages+w2.Due+w2.Settlers)
+		require.Equal(t, answer.Epoch, w.claims.All()[room].Epoch)
+		b.gone()
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestSettlingLeavesTheClaimsOfOtherNodesAlone(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.claims.Intercept(func(_ context.Context, op roomstest.Op, _ string) (bool, error) {
+			if op == roomstest.OpAcquire {
+				w.claims.Seize(room, "far")
+				return false, errDown
+			}
+			return true, nil
+		})
+		require.Equal(t, "2003", w.attach("").login(room, rooms.First).Status.Code)
+		time.Sleep(time.Minute)
+		require.Equal(t, "far", w.claims.All()[room].Conn)
+		require.Zero(t, w.admission.Remembered().Pages)
 	})
 }
 

@@ -9,9 +9,9 @@
 //
 // # The way of a push
 //
-// An intake hands a Push to Journal.Publish, which stores and numbers it. On each node one goroutine follows the journal
-// and calls Hub.Deliver. The hub asks each Door that has somebody there for its wire form, once, and adds that to the
-// queue of each Conn. Pushes reach every connection in the order of their numbers, rooms and everyone together.
+// An intake hands a Push to Journal.Publish, which stores and numbers it. On each node one goroutine follows the
+// journal and calls Hub.Deliver. The hub asks each Door that has somebody there for its wire form, once, and adds that
+// to the queue of each Conn. Pushes reach every connection in the order of their numbers, rooms and everyone together.
 //
 // # Who may enter
 //

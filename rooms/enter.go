@@ -102,9 +102,11 @@ func (h *Hub) renew(room string, over, epoch uint64) bool {
 // answered, all before the next push to the room. epoch is the claim acquired for m, 0 for Whenever. silent has those
 // who were probed in vain.
 //
-// Others than those probed may have come while the claim was acquired. So m may still be barred, or gone: then it is not
-// admitted, but those its claim has overthrown are put out, as if m had been admitted and had left at once.
-func (h *Hub) enter(m *Member, l Login, epoch uint64, silent map[*seat]bool, answer func(Answer)) (admitted bool, err error) {
+// Others than those probed may have come while the claim was acquired. So m may still be barred, or gone: then it is
+// not admitted, but those its claim has overthrown are put out, as if m had been admitted and had left at once.
+func (h *Hub) enter(
+	m *Member, l Login, epoch uint64, silent map[*seat]bool, answer func(Answer),
+) (admitted bool, err error) {
 	s := h.shardOf(l.Room)
 	s.mu.Lock()
 	defer s.mu.Unlock()

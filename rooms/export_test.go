@@ -9,6 +9,9 @@ const (
 	ClaimTimeout = claimTimeout
 )
 
+// Holding is the claim by which a member holds room, as the hub knows it.
+func (h *Hub) Holding(room string) Claim { return h.holding(room) }
+
 // Remembered is all that a hub and its admission remember, in numbers.
 type Remembered struct {
 	Conns, Rooms, Seats, Pages, Due, Settlers int

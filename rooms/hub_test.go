@@ -1,14 +1,19 @@
 package rooms_test
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"downlink/codes"
 	"downlink/rooms"
 	"downlink/rooms/roomstest"
 )
@@ -246,10 +251,18 @@ func TestPushesBetweenKicksReachTheHolderOfTheMomentOnly(t *testing.T) {
 	w.empty(t)
 }
 
-// Everything at once, for the race detector and for what is left behind.
+// Everything at once, for the race detector, for claims that agree with the hub, and for what is left behind.
 func TestEverythingRacesWithEverything(t *testing.T) {
 	w := newWorld()
 	const workers, lives = 16, 60
+	var acquires atomic.Int64
+	w.claims.Intercept(func(_ context.Context, op roomstest.Op, _ string) (bool, error) {
+		if n := acquires.Add(1); op == roomstest.OpAcquire && n%5 == 0 {
+			runtime.Gosched()
+			return n%2 == 0, errDown
+		}
+		return true, nil
+	})
 	stop := make(chan struct{})
 	var pusher, all sync.WaitGroup
 	pusher.Go(func() {
@@ -264,6 +277,7 @@ func TestEverythingRacesWithEverything(t *testing.T) {
 		}
 	})
 	var attach sync.Mutex
+	survivors := make([]*client, workers)
 	for i := range workers {
 		all.Go(func() {
 			for life := range lives {
@@ -272,7 +286,7 @@ func TestEverythingRacesWithEverything(t *testing.T) {
 				attach.Unlock()
 				var end sync.WaitGroup
 				for turn := range 8 {
-					if turn == 5 {
+					if turn == 5 && life < lives-1 {
 						end.Go(c.gone) // during the logins that follow
 					}
 					name := fmt.Sprint((i + turn + life) % 4)
@@ -282,10 +296,49 @@ func TestEverythingRacesWithEverything(t *testing.T) {
 					}
 				}
 				end.Wait()
+				survivors[i] = c
 			}
 		})
 	}
 	all.Wait()
+	close(stop)
+	pusher.Wait()
+	w.claims.Intercept(nil)
+	require.Eventually(t, func() bool { return w.admission.Remembered().Pages == 0 }, 20*time.Second, time.Millisecond)
+	for i := range 4 {
+		name := fmt.Sprint(i)
+		require.Equal(t, w.hub.Holding(name), w.claims.All()[name])
+	}
+	for _, c := range survivors {
+		c.gone()
+	}
+	require.NoError(t, w.admission.Close(t.Context()))
+	w.empty(t)
+}
+
+func TestTheHelloComesBeforeAnyPush(t *testing.T) {
+	w := newWorld()
+	stop := make(chan struct{})
+	var pusher sync.WaitGroup
+	pusher.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				w.push(rooms.Everyone)
+			}
+		}
+	})
+	for i := range 2000 {
+		conn := w.door.NewConn(fmt.Sprint(i))
+		m := w.hub.Attach(conn, "", func() {
+			runtime.Gosched()
+			conn.Tell(codes.Connected)
+		})
+		require.Equal(t, codes.Connected, conn.Got()[0].Status)
+		w.admission.Gone(m)
+	}
 	close(stop)
 	pusher.Wait()
 	require.NoError(t, w.admission.Close(t.Context()))

@@ -23,11 +23,11 @@ const (
 // decided, or whose claim is still to be settled because nobody holds it any more.
 type ledger struct {
 	// set once
-	claims Claims
-	hub    *Hub
-	log    *slog.Logger
-	life   context.Context // of the settlers, which are started by whoever leaves work for them; ends in close
-	end    context.CancelFunc
+	claims       Claims
+	hub          *Hub
+	log          *slog.Logger
+	startSettler func()             // with a context for its life
+	endSettlers  context.CancelFunc // of all of them; close calls it
 
 	failing  atomic.Bool // Claims failed last time; so that it is logged once
 	settling sync.WaitGroup
@@ -51,9 +51,13 @@ type page struct {
 	due   bool   // in the ledger's list, or with a settler
 }
 
+func (p *page) unsettled() bool { return p.left != 0 || p.doubt }
+
 func newLedger(c Claims, h *Hub, log *slog.Logger) *ledger {
 	l := &ledger{claims: c, hub: h, log: log, pages: map[string]*page{}}
-	l.life, l.end = context.WithCancel(context.Background())
+	life, end := context.WithCancel(context.Background())
+	l.startSettler = func() { l.settling.Go(func() { l.settler(life) }) }
+	l.endSettlers = end
 	return l
 }
 
@@ -153,12 +157,12 @@ func (l *ledger) page(room string) *page {
 func (l *ledger) tidy(p *page) {
 	switch {
 	case p.due:
-	case p.left != 0 || p.doubt:
+	case p.unsettled():
 		p.due = true
 		l.due = append(l.due, p)
 		if l.settlers < maxSettlers && !l.closed {
 			l.settlers++
-			l.settling.Go(l.settler)
+			l.startSettler()
 		}
 	case p.users == 0:
 		delete(l.pages, p.room)

@@ -166,12 +166,12 @@ func (md *model) send(t *rapid.T, c *modelClient, l rooms.Login) {
 	c.expect(md.login(c, l))
 	answer := c.send(context.Background(), l)
 	require.Equal(t, c.want[len(c.want)-1], answer.Status.Msg)
-	switch {
-	case answer.Status.Code == codes.CodeLoginFailed:
+	switch answer.Status.Code {
+	case codes.CodeLoginFailed:
 		md.fault = nil
 		synctest.Wait() // the claim may have been made and given back: with a new number
 		md.room(l.Room).epoch = md.w.claims.All()[l.Room].Epoch
-	case answer.Status.Code == codes.CodeLoggedIn:
+	case codes.CodeLoggedIn:
 		if l.Policy == rooms.Whenever {
 			require.Equal(t, md.room(l.Room).epoch, answer.Epoch)
 		} else {

@@ -77,12 +77,17 @@ func TestOneLivingMemberAmongSilentOnesKeepsFirstOut(t *testing.T) {
 		}
 		alive := w.attach("")
 		alive.login(room, rooms.Whenever)
+		began := time.Now()
+		require.Equal(t, "2004", w.attach("").login(room, rooms.First).Status.Code)
+		require.Zero(t, time.Since(began), "the newest are asked first")
+
 		for _, o := range others[:200] { // swaps alive into the place of the eldest, who is asked last
 			o.leave(room)
 		}
 		me := w.attach("")
-		began := time.Now()
+		began = time.Now()
 		require.Equal(t, "2004", me.login(room, rooms.First).Status.Code)
+		require.NotZero(t, time.Since(began))
 		require.Less(t, time.Since(began), time.Second/2)
 		require.Len(t, w.members(room, append(others, alive, me)...), 101, "nobody was put out")
 	})

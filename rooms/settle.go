@@ -8,37 +8,46 @@ import (
 
 // Settling makes Claims agree with the hub again after a holder left, or after an Acquire whose outcome is not known.
 const (
-	maxSettlers    = 8 // goroutines, so that thousands of holders may leave at once
-	settleRetryMin = 100 * time.Millisecond
-	settleRetryMax = 2 * time.Second
+	maxSettlers  = 8 // goroutines, so that thousands of holders may leave at once
+	firstRetry   = 100 * time.Millisecond
+	longestRetry = 2 * time.Second
 )
 
-// settler settles what is due until nothing is, or until the ledger's life ends. While Claims fail it slows down.
-func (l *ledger) settler() {
-	retry := time.Duration(settleRetryMin)
-	for p := l.nextDue(); p != nil; p = l.nextDue() {
-		err := l.settle(p)
-		l.mu.Lock()
-		p.due = false
-		l.tidy(p) // at the end of the list if it is not done
-		l.mu.Unlock()
+// settler settles what is due until nothing is, or until ctx ends. While Claims fail it slows down.
+func (l *ledger) settler(ctx context.Context) {
+	retry := firstRetry
+	for p := l.nextDue(ctx); p != nil; p = l.nextDue(ctx) {
+		err := l.settle(ctx, p)
+		l.settled(p)
 		if err == nil {
-			retry = settleRetryMin
+			retry = firstRetry
 			continue
 		}
 		select {
 		case <-time.After(retry):
-		case <-l.life.Done():
+		case <-ctx.Done():
 		}
-		retry = min(2*retry, settleRetryMax)
+		retry = min(2*retry, longestRetry)
 	}
 }
 
-// nextDue takes the next page off the list; nil tells a settler to end.
-func (l *ledger) nextDue() *page {
+// settled puts p at the end of the list if there is still something to settle, for the settlers there are.
+func (l *ledger) settled(p *page) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.due) == 0 || l.life.Err() != nil {
+	if p.unsettled() {
+		l.due = append(l.due, p)
+		return
+	}
+	p.due = false
+	l.tidy(p)
+}
+
+// nextDue takes the next page off the list; nil tells a settler to end.
+func (l *ledger) nextDue(ctx context.Context) *page {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.due) == 0 || ctx.Err() != nil {
 		l.settlers--
 		return nil
 	}
@@ -52,11 +61,11 @@ func (l *ledger) nextDue() *page {
 
 // settle releases the claim of ours that nobody holds, in the room's turn so that no newcomer is between its claim and
 // its seat. An error leaves the page as it is.
-func (l *ledger) settle(p *page) error {
+func (l *ledger) settle(ctx context.Context, p *page) error {
 	select {
 	case p.turn <- struct{}{}:
-	case <-l.life.Done():
-		return l.life.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	defer func() { <-p.turn }()
 	l.mu.Lock()
@@ -66,12 +75,12 @@ func (l *ledger) settle(p *page) error {
 	epoch := left
 	if doubt { // left, if it was replaced, is of no interest any more
 		var err error
-		if epoch, err = l.resolve(p); err != nil {
+		if epoch, err = l.resolve(ctx, p); err != nil {
 			return err
 		}
 	}
 	if epoch != 0 {
-		err := l.call(l.life, "release", func(ctx context.Context) error {
+		err := l.call(ctx, "release", func(ctx context.Context) error {
 			return l.claims.Release(ctx, p.room, epoch)
 		})
 		if err != nil {
@@ -87,10 +96,11 @@ func (l *ledger) settle(p *page) error {
 	return nil
 }
 
-// resolve finds out whether an Acquire that failed was made all the same. If so, its claim is nobody's: it is given back
-// to the holder it was to overthrow, who is still in the room because the login failed, else it is left to be released.
-func (l *ledger) resolve(p *page) (left uint64, err error) {
-	present, err := l.get(l.life, p.room)
+// resolve finds out whether an Acquire that failed was made all the same. If so, its claim is nobody's: it is given
+// to the holder it was to overthrow, who is still in the room because the login failed; without one it is left to be
+// released.
+func (l *ledger) resolve(ctx context.Context, p *page) (left uint64, err error) {
+	present, err := l.get(ctx, p.room)
 	if err != nil {
 		return 0, err
 	}
@@ -101,7 +111,7 @@ func (l *ledger) resolve(p *page) (left uint64, err error) {
 	case held.Epoch == 0:
 		return present.Epoch, nil
 	}
-	renewed, err := l.claim(l.life, held, present.Epoch)
+	renewed, err := l.claim(ctx, held, present.Epoch)
 	if err != nil || l.hub.renew(p.room, held.Epoch, renewed) {
 		return 0, err
 	}
@@ -113,10 +123,10 @@ func (l *ledger) close(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	defer l.end()
+	defer l.endSettlers()
 
 	done := make(chan struct{})
-	go func() { // ends with the settlers, which end when all is settled or with the ledger's life
+	go func() { // ends with the settlers, which end when all is settled or when they are told to end
 		l.settling.Wait()
 		close(done)
 	}()
@@ -125,7 +135,7 @@ func (l *ledger) close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	l.end()
+	l.endSettlers()
 	<-done
 	l.mu.Lock()
 	defer l.mu.Unlock()

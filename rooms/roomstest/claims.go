@@ -164,7 +164,7 @@ func Claims(t *testing.T, open func(t *testing.T) rooms.Claims) {
 		}
 	})
 
-	t.Run("of a simultaneous acquire and release over one epoch the acquire is made or fails, the claim is whole", func(t *testing.T) {
+	t.Run("an acquire that races a release is made or not, and the claim is whole", func(t *testing.T) {
 		c := open(t)
 		for range 50 {
 			over := acquire(t, c, "456", 0)

@@ -118,7 +118,8 @@ func Journal(t *testing.T, open func(t *testing.T) rooms.Journal) {
 		for w := range 8 {
 			all.Go(func() {
 				for i := range 100 {
-					r, err := j.Publish(t.Context(), rooms.Push{To: rooms.Room(fmt.Sprint(i % 5)), Event: "e", Data: fmt.Appendf(nil, "[%d,%d]", w, i)})
+					p := rooms.Push{To: rooms.Room(fmt.Sprint(i % 5)), Event: "e", Data: fmt.Appendf(nil, "[%d,%d]", w, i)}
+					r, err := j.Publish(t.Context(), p)
 					mu.Lock()
 					if err == nil {
 						want[r.Seq] = r.ID
