@@ -30,14 +30,14 @@ func (b *Backbone) Check(ctx context.Context) error {
 	case <-ctx.Done():
 		return unavailable("check backbone", context.Cause(ctx))
 	}
-	if b.life.Err() != nil {
+	if b.isClosed() {
 		return unavailable("check backbone", ErrClosed)
 	}
 	if !b.health.at.IsZero() && time.Since(b.health.at) < checkEvery {
 		return b.health.err
 	}
 	// Not bound to ctx: the result is for others too.
-	probe, cancel := context.WithTimeout(b.life, checkTimeout)
+	probe, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	err := b.probe(probe)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -15,9 +16,8 @@ import (
 // claimsBytes is the most that the claims may take on disk: about 400,000 held rooms.
 const claimsBytes = 64 << 20
 
-// startServer starts a NATS server with JetStream in this process. It opens no port and handles no signals; history
-// bytes and what the claims need is all it may store.
-func startServer(o *Options, history int64) (*server.Server, error) {
+// startServer starts a NATS server with JetStream in this process. It opens no port and handles no signals.
+func startServer(o *Options) (*server.Server, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName:             o.NodeName,
 		DontListen:             true,
@@ -29,22 +29,25 @@ func startServer(o *Options, history int64) (*server.Server, error) {
 		JetStream:              true,
 		StoreDir:               filepath.Join(o.Dir, "nats"),
 		JetStreamMaxMemory:     1 << 20, // nothing is kept in memory; 0 would mean three quarters of it
-		JetStreamMaxStore:      history + claimsBytes,
-		SyncInterval:           o.Sync,
-		SyncAlways:             o.Sync == 0,
+		// Each stream has its own limit, sized for this disk. One for all would keep a stream from being opened that
+		// was larger before its limit was lowered.
+		JetStreamMaxStore: 1 << 50,
+		SyncInterval:      o.Sync,
+		SyncAlways:        o.Sync == 0,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configure NATS server: %w", err)
 	}
-	s.SetLoggerV2(serverLog{o.Log}, o.Log.Enabled(context.Background(), slog.LevelDebug), false, false)
+	l := &serverLog{log: o.Log}
+	s.SetLoggerV2(l, o.Log.Enabled(context.Background(), slog.LevelDebug), false, false)
 	s.Start()
+	if fatal := l.fatal.Load(); fatal != nil {
+		stopServer(s)
+		return nil, fmt.Errorf("start NATS server: %s", *fatal)
+	}
 	if !s.ReadyForConnections(10 * time.Second) {
 		stopServer(s)
 		return nil, errors.New("start NATS server: not ready after 10s")
-	}
-	if !s.JetStreamEnabled() {
-		stopServer(s)
-		return nil, errors.New("start NATS server: its store did not start, see the log")
 	}
 	return s, nil
 }
@@ -55,20 +58,34 @@ func stopServer(s *server.Server) {
 }
 
 // serverLog passes the NATS server's log on: what needs an operator as warnings, the rest at debug.
-type serverLog struct{ log *slog.Logger }
-
-func (l serverLog) at(level slog.Level, format string, v []any) {
-	if !l.log.Enabled(context.Background(), level) {
-		return
-	}
-	l.log.Log(context.Background(), level, "nats: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+type serverLog struct {
+	log   *slog.Logger
+	fatal atomic.Pointer[string] // why the server could not start
 }
 
-func (l serverLog) Noticef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
-func (l serverLog) Debugf(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
-func (l serverLog) Tracef(format string, v ...any)  { l.at(slog.LevelDebug, format, v) }
-func (l serverLog) Warnf(format string, v ...any)   { l.at(slog.LevelWarn, format, v) }
-func (l serverLog) Errorf(format string, v ...any)  { l.at(slog.LevelWarn, format, v) }
+func (l *serverLog) at(level slog.Level, format string, v []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, "nats: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
+	}
+}
 
-// Fatalf logs only. With this logger the server does not end the process by itself; Open sees that it did not start.
-func (l serverLog) Fatalf(format string, v ...any) { l.at(slog.LevelError, format, v) }
+// Noticef is one of the methods that make serverLog a server.Logger.
+func (l *serverLog) Noticef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
+
+// Debugf logs at debug.
+func (l *serverLog) Debugf(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
+
+// Tracef logs at debug.
+func (l *serverLog) Tracef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
+
+// Warnf logs a warning.
+func (l *serverLog) Warnf(format string, v ...any) { l.at(slog.LevelWarn, format, v) }
+
+// Errorf logs a warning: whoever asked gets the error.
+func (l *serverLog) Errorf(format string, v ...any) { l.at(slog.LevelWarn, format, v) }
+
+// Fatalf keeps the message for startServer, which fails with it. The process goes on.
+func (l *serverLog) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fatal.CompareAndSwap(nil, &text)
+}

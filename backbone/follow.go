@@ -20,6 +20,7 @@ const tailCheck = 200 * time.Millisecond
 // follower delivers what the stream republishes, in order and complete.
 type follower struct {
 	b       *Backbone
+	cancel  context.CancelFunc // ends run
 	sub     *nats.Subscription
 	live    chan *nats.Msg
 	suspect chan struct{} // of 1: messages may have been lost, at the end too
@@ -33,17 +34,21 @@ type follower struct {
 
 // Follow implements rooms.Journal. Several followers may run at the same time; publishers wait for the slowest.
 func (b *Backbone) Follow(ctx context.Context, deliver func(*rooms.Message)) error {
-	if !b.begin() {
-		return unavailable("follow", ErrClosed)
-	}
+	ctx, cancel := context.WithCancel(ctx)
 	f := &follower{
 		b:       b,
+		cancel:  cancel,
 		live:    make(chan *nats.Msg, b.opts.pending),
 		suspect: make(chan struct{}, 1),
 		deliver: deliver,
 	}
+	if !b.begin(f) {
+		cancel()
+		return unavailable("follow", ErrClosed)
+	}
 	if err := f.start(ctx); err != nil {
-		b.running.Done()
+		cancel()
+		b.finish(f)
 		return unavailable("follow", err)
 	}
 	go f.run(ctx)
@@ -64,20 +69,13 @@ func (f *follower) start(ctx context.Context) error {
 	}
 	f.last = last
 	f.b.hist.window.join(&f.cursor, last)
-	f.b.mu.Lock()
-	f.b.followers[f] = struct{}{}
-	f.b.mu.Unlock()
 	return nil
 }
 
 // run ends when ctx is done or the backbone closes.
 func (f *follower) run(ctx context.Context) {
-	defer f.b.running.Done()
+	defer f.b.finish(f)
 	defer f.stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(f.b.life, cancel)()
-
 	tick := time.NewTicker(tailCheck)
 	defer tick.Stop()
 	for {
@@ -96,10 +94,8 @@ func (f *follower) run(ctx context.Context) {
 }
 
 func (f *follower) stop() {
+	f.cancel()
 	_ = f.sub.Unsubscribe() // fails only when the connection is closed
-	f.b.mu.Lock()
-	delete(f.b.followers, f)
-	f.b.mu.Unlock()
 	f.b.hist.window.part(&f.cursor)
 }
 

@@ -26,18 +26,21 @@ func lockDir(dir, node string) (*os.File, error) {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
 	if err := tryLock(f); err != nil {
-		defer f.Close()
+		defer closeLock(f)
 		if !errors.Is(err, errHeld) {
 			return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
 		}
 		return nil, fmt.Errorf("%w: %s is held by %s", ErrLocked, dir, holder(f))
 	}
 	if err := writeHolder(f, node); err != nil {
-		f.Close()
+		closeLock(f)
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
 	}
 	return f, nil
 }
+
+// closeLock gives the lock back. Nothing that could be lost was written, so an error says nothing.
+func closeLock(f *os.File) { _ = f.Close() }
 
 func writeHolder(f *os.File, node string) error {
 	if err := f.Truncate(0); err != nil {

@@ -2,7 +2,6 @@ package backbone
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -18,10 +17,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // open opens a backbone on dir, quietly, and closes it when the test ends.
 func open(t testing.TB, dir string, change ...func(*Options)) *Backbone {
 	t.Helper()
-	o := Options{Dir: dir, NodeName: "n1", Sync: time.Second, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	o := Options{Dir: dir, NodeName: "n1", Sync: time.Second, Log: quiet()}
 	for _, c := range change {
 		c(&o)
 	}

@@ -30,9 +30,7 @@ type Backbone struct {
 	checking chan struct{} // of 1: held by the running check
 	health   health        // guarded by checking
 
-	life context.Context // done when closing
-	end  context.CancelFunc
-	done <-chan struct{} // life's
+	done chan struct{} // closed when closing
 
 	repaired atomic.Uint64 // gaps filled from the stream
 
@@ -53,10 +51,9 @@ func Open(ctx context.Context, o Options) (_ *Backbone, err error) {
 		log:       o.Log,
 		replays:   make(chan struct{}, maxReplays),
 		checking:  make(chan struct{}, 1),
+		done:      make(chan struct{}),
 		followers: make(map[*follower]struct{}),
 	}
-	b.life, b.end = context.WithCancel(context.Background())
-	b.done = b.life.Done()
 	defer func() {
 		if err != nil {
 			b.release()
@@ -73,7 +70,7 @@ func Open(ctx context.Context, o Options) (_ *Backbone, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.server, err = startServer(&o, history); err != nil {
+	if b.server, err = startServer(&o); err != nil {
 		return nil, err
 	}
 	if err := b.connect(); err != nil {
@@ -109,7 +106,7 @@ func (b *Backbone) connect() error {
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.natsError(sub, err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { b.doubtAll() }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if b.life.Err() == nil {
+			if !b.isClosed() {
 				b.log.Warn("connection to the NATS server lost", "error", err)
 			}
 		}),
@@ -143,28 +140,49 @@ func (b *Backbone) doubtAll() {
 	}
 }
 
-// begin counts a follower in, unless b is closed.
-func (b *Backbone) begin() bool {
+// begin counts f in, unless b is closed.
+func (b *Backbone) begin(f *follower) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return false
 	}
+	b.followers[f] = struct{}{}
 	b.running.Add(1)
 	return true
+}
+
+// finish counts f out.
+func (b *Backbone) finish(f *follower) {
+	b.mu.Lock()
+	delete(b.followers, f)
+	b.mu.Unlock()
+	b.running.Done()
+}
+
+func (b *Backbone) isClosed() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Close ends all followers, makes what still waits fail with ErrClosed, stops NATS and gives the directory back.
 // A follower that is in the middle of a delivery is waited for until ctx is done. Closing again does nothing.
 func (b *Backbone) Close(ctx context.Context) error {
 	b.mu.Lock()
-	closed := b.closed
-	b.closed = true
-	b.mu.Unlock()
-	if closed {
+	if b.closed {
+		b.mu.Unlock()
 		return nil
 	}
-	b.end()
+	b.closed = true
+	close(b.done)
+	for f := range b.followers {
+		f.cancel()
+	}
+	b.mu.Unlock()
 	stopped := make(chan struct{})
 	go func() { // ends with the last follower
 		defer close(stopped)
@@ -185,7 +203,6 @@ func (b *Backbone) Close(ctx context.Context) error {
 // release stops what runs. The client goes before the server: a connection to a stopped embedded server takes
 // messages without storing them.
 func (b *Backbone) release() {
-	b.end()
 	if b.nc != nil {
 		b.nc.Close()
 	}
@@ -193,6 +210,6 @@ func (b *Backbone) release() {
 		stopServer(b.server)
 	}
 	if b.lock != nil {
-		_ = b.lock.Close() // nothing was written that could be lost
+		closeLock(b.lock)
 	}
 }

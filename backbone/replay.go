@@ -33,6 +33,9 @@ type stored struct {
 
 // Replay implements rooms.Journal. It may wait for other replays to end.
 func (b *Backbone) Replay(ctx context.Context, after, upTo uint64, fn func(*rooms.Message) error) error {
+	if b.isClosed() {
+		return unavailable("replay", ErrClosed)
+	}
 	select {
 	case b.replays <- struct{}{}:
 		defer func() { <-b.replays }()

@@ -72,7 +72,7 @@ func newStore(nc *nats.Conn, stream, inbox string, size int, done <-chan struct{
 		nc:     nc,
 		window: newWindow(size),
 		inbox:  inbox,
-		okAck:  fmt.Appendf(nil, "{\"stream\":%q, \"seq\":", stream),
+		okAck:  fmt.Appendf(nil, "{\"stream\":%q,\"seq\":", stream),
 		done:   done,
 	}
 }

@@ -79,7 +79,7 @@ func (b *Backbone) lastSeq(ctx context.Context) (uint64, error) {
 
 // api asks JetStream and decodes its answer into v, unless v is nil. A refusal is an *ackError.
 func (b *Backbone) api(ctx context.Context, name string, ask []byte, v any) error {
-	if b.life.Err() != nil {
+	if b.isClosed() {
 		return ErrClosed
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)

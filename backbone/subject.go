@@ -34,10 +34,10 @@ func appendToken(b []byte, a rooms.Address) []byte {
 
 // parseToken is the reverse of appendToken. ok is false for a probe.
 func parseToken(token string) (a rooms.Address, ok bool, err error) {
-	switch {
-	case token == globalToken:
+	switch token {
+	case globalToken:
 		return rooms.Everyone, true, nil
-	case token == probeToken:
+	case probeToken:
 		return rooms.Address{}, false, nil
 	}
 	name, found := strings.CutPrefix(token, roomToken)

@@ -1,0 +1,235 @@
+package backbone
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"downlink/rooms"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// record is a follower's deliver that writes down what it gets; it waits while it is held.
+type record struct {
+	hold sync.Mutex
+	mu   sync.Mutex
+	got  []*rooms.Message
+}
+
+func (r *record) deliver(m *rooms.Message) {
+	r.hold.Lock()
+	defer r.hold.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, m)
+}
+
+func (r *record) messages() []*rooms.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.got[:len(r.got):len(r.got)]
+}
+
+// wait waits for n messages and requires that there are no more, with rising numbers.
+func (r *record) wait(t *testing.T, n int) []*rooms.Message {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(r.messages()) >= n }, patience, time.Millisecond)
+	got := r.messages()
+	require.Len(t, got, n)
+	for i := 1; i < n; i++ {
+		require.Greater(t, got[i].Seq, got[i-1].Seq)
+	}
+	return got
+}
+
+func follow(t testing.TB, b *Backbone) *record {
+	t.Helper()
+	r := &record{}
+	require.NoError(t, b.Follow(t.Context(), r.deliver))
+	return r
+}
+
+func push(room string, n int) rooms.Push {
+	return rooms.Push{To: rooms.Room(room), Event: "test", Data: fmt.Appendf(nil, "%d", n)}
+}
+
+// publishAll publishes n pushes to one room from several goroutines.
+func publishAll(t *testing.T, b *Backbone, publishers, n int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for p := range publishers {
+		all.Go(func() {
+			for i := p; i < n; i += publishers {
+				if _, err := b.Publish(t.Context(), push("456", i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A history of two messages and a subscription that holds one: whatever the window let past would be gone for ever.
+func TestFollowerMissesNothingWithTheSmallestHistory(t *testing.T) {
+	for _, history := range []int{1, 2, 16} {
+		t.Run(fmt.Sprint(history), func(t *testing.T) {
+			b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax, o.pending = history, 1 })
+			r := follow(t, b)
+			publishAll(t, b, 8, 600)
+			got := r.wait(t, 600)
+			for i, m := range got {
+				require.EqualValues(t, i+1, m.Seq)
+			}
+		})
+	}
+}
+
+func TestFollowerReadsFromTheStreamWhatItsSubscriptionLost(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.pending = 4 })
+	r := follow(t, b)
+	for round := range 5 {
+		r.hold.Lock()
+		publishAll(t, b, 8, 200) // the window lets them all go, the subscription holds 4
+		r.hold.Unlock()
+		r.wait(t, 200*(round+1))
+	}
+	require.NotZero(t, b.repaired.Load(), "nothing was lost: this test is worth nothing")
+}
+
+// Nothing follows that could show the gap, and the client library does not know of the loss.
+func TestFollowerNoticesThatTheNewestAreMissing(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	publishAll(t, b, 1, 10)
+	r.wait(t, 10)
+	b.mu.Lock()
+	for f := range b.followers {
+		require.NoError(t, f.sub.Unsubscribe())
+	}
+	b.mu.Unlock()
+	publishAll(t, b, 1, 10)
+	r.wait(t, 20)
+}
+
+func TestFollowerSkipsWhatWasTrimmedMeanwhile(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax = 5 })
+	r := follow(t, b)
+	b.mu.Lock()
+	for f := range b.followers {
+		f.b.hist.window.part(&f.cursor) // publishers do not wait for it
+		require.NoError(t, f.sub.Unsubscribe())
+	}
+	b.mu.Unlock()
+	publishAll(t, b, 1, 50)
+	got := r.wait(t, 5)
+	require.EqualValues(t, 46, got[0].Seq)
+}
+
+func TestFollowerDropsStaleAndForeignMessages(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	publishAll(t, b, 1, 3)
+	r.wait(t, 3)
+	require.NoError(t, b.nc.Publish("live.g", []byte("not from the stream")))
+	stale, err := b.nc.Request("$JS.API.DIRECT.GET.HIST", []byte(`{"seq":2}`), time.Second)
+	require.NoError(t, err)
+	stale.Subject, stale.Reply = "live.r.NDU2", ""
+	require.NoError(t, b.nc.PublishMsg(stale))
+	publishAll(t, b, 1, 3)
+	got := r.wait(t, 6)
+	require.EqualValues(t, 4, got[3].Seq)
+}
+
+func TestFollowerSkipsWhatCannotBeRead(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	_, err := b.hist.put(t.Context(), "hist.g", nil, []byte("not a push"))
+	require.NoError(t, err)
+	_, err = b.hist.put(t.Context(), "hist.what", nil, []byte("no such address"))
+	require.NoError(t, err)
+	publishAll(t, b, 1, 1)
+	require.EqualValues(t, 3, r.wait(t, 1)[0].Seq)
+	n := 0
+	require.NoError(t, b.Replay(t.Context(), 0, 3, func(*rooms.Message) error { n++; return nil }))
+	require.Equal(t, 1, n)
+}
+
+func TestPublishersWaitForTheFollower(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax = 4 })
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &record{}
+	require.NoError(t, b.Follow(ctx, r.deliver))
+	r.hold.Lock()
+	for i := range 3 {
+		_, err := b.Publish(t.Context(), push("456", i))
+		require.NoError(t, err)
+	}
+	short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	_, err := b.Publish(short, push("456", 3))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	last, err := b.lastSeq(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 3, last, "a publisher that gave up while it waited has stored nothing")
+
+	published := make(chan error, 1)
+	go func() {
+		_, err := b.Publish(t.Context(), push("456", 4))
+		published <- err
+	}()
+	select {
+	case err := <-published:
+		t.Fatal("published past the window", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	cancel() // the follower ends: nobody is waited for any more
+	r.hold.Unlock()
+	require.NoError(t, <-published)
+	publishAll(t, b, 4, 20)
+}
+
+func TestFollowersOneAfterTheOther(t *testing.T) {
+	b := open(t, t.TempDir())
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r := &record{}
+		require.NoError(t, b.Follow(ctx, r.deliver))
+		publishAll(t, b, 1, 5)
+		r.wait(t, 5)
+		cancel()
+		require.Eventually(t, func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return len(b.followers) == 0
+		}, patience, time.Millisecond)
+	}
+}
+
+// The connection to the server breaks while pushes are stored by another one.
+func TestFollowerCatchesUpAfterTheConnectionWasLost(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	publishAll(t, b, 1, 5)
+	r.wait(t, 5)
+	require.NoError(t, b.nc.ForceReconnect())
+	require.Eventually(t, b.nc.IsConnected, patience, time.Millisecond)
+	var n int
+	require.Eventually(t, func() bool {
+		_, err := b.Publish(t.Context(), push("456", n))
+		n++
+		return err == nil && n > 10
+	}, patience, time.Millisecond)
+	require.Eventually(t, func() bool {
+		last, err := b.lastSeq(t.Context())
+		require.NoError(t, err)
+		got := r.messages()
+		return got[len(got)-1].Seq == last && len(got) == int(last)
+	}, patience, time.Millisecond)
+}
