@@ -183,8 +183,10 @@ func runGenerator(in io.Reader, out io.Writer) error {
 
 // report tells on the progress writer what a server did, and keeps the raw result if asked to.
 func (b *bench) report(s scenario, c contender, round int, r *loadgen.Result) {
-	b.say("round %d/%d  %-13s %-8s  %d connected, %.0f/s, %.1f KB each%s", round+1, b.rounds, s.name, c.name,
-		r.Connect.Clients-r.Connect.Lost, connectRate.of(r), memoryPerConnection.of(r),
+	took := r.Connect.Took.Seconds()
+	b.say("round %d/%d  %-13s %-8s  %d connected, %.0f/s, %.2f of the core (generator %.2f), %.1f KB each%s",
+		round+1, b.rounds, s.name, c.name, r.Connect.Clients-r.Connect.Lost, connectRate.of(r),
+		r.Connect.CPU.Seconds()/took, r.Connect.Generator.Seconds()/took, memoryPerConnection.of(r),
 		noise(r.Connect.Others, r.Connect.Took))
 	if r.Connect.Lost > 0 {
 		b.say("  LOST CONNECTS: %d %v", r.Connect.Lost, r.Connect.Complaints)

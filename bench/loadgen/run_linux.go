@@ -178,7 +178,8 @@ func (f *fleet) connect() (c Connect, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.Took, c.CPU, c.Others = after.at-before.at, after.server-before.server, others(before, after)
+	c.Took, c.CPU, c.Generator = after.at-before.at, after.server-before.server, after.self-before.self
+	c.Others = others(before, after)
 	if _, err := f.until(f.spec.Settle, never); err != nil {
 		return c, err
 	}

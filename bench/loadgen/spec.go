@@ -67,7 +67,8 @@ type Connect struct {
 	Lost       int // never got as far as being told that it is connected (and, with rooms, joined)
 	Took       time.Duration
 	CPU        time.Duration // the server's
-	Others     float64       // cores busy with anything but the server and the generator
+	Generator  time.Duration // the generator's CPU time
+	Others     float64       // cores busy with anything but the two
 	RSSBefore  int64         // bytes, with no client
 	RSS        int64         // bytes, with the settled fleet
 	Complaints map[string]int
