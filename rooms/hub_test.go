@@ -116,6 +116,21 @@ func TestCounts(t *testing.T) {
 	})
 }
 
+// until calls f over and over, with room for others in between.
+func until(stop <-chan struct{}, f func(i int)) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+			f(i)
+			if i%16 == 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
 // A push while members come and go: none of those told 2002 before it misses it, none gets one that was delivered
 // before it was told, and the order is that of the pushes.
 func TestJoinAndLeaveRacingWithPushes(t *testing.T) {
@@ -125,15 +140,10 @@ func TestJoinAndLeaveRacingWithPushes(t *testing.T) {
 	var pusher, all sync.WaitGroup
 	var globals, inRoom []uint64
 	pusher.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		until(stop, func(int) {
 			inRoom = append(inRoom, w.push(rooms.Room(room)))
 			globals = append(globals, w.push(rooms.Everyone))
-		}
+		})
 	})
 	type span struct{ joined, leaving, left uint64 } // by Seq
 	spans := make([][]span, clients)
@@ -188,16 +198,7 @@ func TestPushesBetweenKicksReachTheHolderOfTheMomentOnly(t *testing.T) {
 	const clients, turns = 8, 200
 	stop := make(chan struct{})
 	var pusher, all sync.WaitGroup
-	pusher.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				w.push(rooms.Room(room))
-			}
-		}
-	})
+	pusher.Go(func() { until(stop, func(int) { w.push(rooms.Room(room)) }) })
 	var mu sync.Mutex
 	type holding struct {
 		epoch, from uint64
@@ -266,15 +267,10 @@ func TestEverythingRacesWithEverything(t *testing.T) {
 	stop := make(chan struct{})
 	var pusher, all sync.WaitGroup
 	pusher.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-				w.push(rooms.Room(fmt.Sprint(i % 4)))
-				w.push(rooms.Everyone)
-			}
-		}
+		until(stop, func(i int) {
+			w.push(rooms.Room(fmt.Sprint(i % 4)))
+			w.push(rooms.Everyone)
+		})
 	})
 	var attach sync.Mutex
 	survivors := make([]*client, workers)
@@ -320,16 +316,7 @@ func TestTheHelloComesBeforeAnyPush(t *testing.T) {
 	w := newWorld()
 	stop := make(chan struct{})
 	var pusher sync.WaitGroup
-	pusher.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				w.push(rooms.Everyone)
-			}
-		}
-	})
+	pusher.Go(func() { until(stop, func(int) { w.push(rooms.Everyone) }) })
 	for i := range 2000 {
 		conn := w.door.NewConn(fmt.Sprint(i))
 		m := w.hub.Attach(conn, "", func() {
