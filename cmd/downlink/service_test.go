@@ -81,17 +81,17 @@ func startService(t *testing.T, args ...string) *running {
 	return r
 }
 
-// wait returns what run returned, and how long after now that was.
-func (r *running) wait(t *testing.T) (error, time.Duration) { //nolint:revive // the error is the subject here
+// wait returns how long after now run returned, and what.
+func (r *running) wait(t *testing.T) (time.Duration, error) {
 	t.Helper()
 	begun := time.Now()
 	select {
 	case err := <-r.done:
 		r.done <- err
-		return err, time.Since(begun)
+		return time.Since(begun), err
 	case <-time.After(patience):
 		t.Fatalf("the service did not stop:\n%s", r.log)
-		return nil, 0
+		return 0, nil
 	}
 }
 
@@ -207,7 +207,7 @@ func TestAPushSurvivesARestart(t *testing.T) {
 	_, body := push(t, first.ingest, "456", "test", `1`)
 	require.Equal(t, pushOK, body)
 	first.stop()
-	err, _ := first.wait(t)
+	_, err := first.wait(t)
 	require.NoError(t, err)
 	second := startService(t, "--data-dir", dir)
 	p := openPage(t, second.public)
@@ -243,7 +243,7 @@ func TestStopWithClientsIsQuick(t *testing.T) {
 		pages[i].login(fmt.Sprint(i))
 	}
 	r.stop()
-	err, took := r.wait(t)
+	took, err := r.wait(t)
 	require.NoError(t, err)
 	require.Less(t, took, 5*time.Second, "a few clients do not need the whole 30 s")
 	for _, p := range pages {
@@ -258,7 +258,7 @@ func TestStopDoesNotWaitLongForPagesThatLeft(t *testing.T) {
 	status, _ := get(t, "http://"+r.public+"/socket.io/?EIO=4&transport=polling") // and never polls again
 	require.Equal(t, 200, status)
 	r.stop()
-	err, took := r.wait(t)
+	took, err := r.wait(t)
 	require.NoError(t, err)
 	require.Less(t, took, 10*time.Second, "not the whole ping timeout")
 }
@@ -290,7 +290,7 @@ func TestWhileDraining(t *testing.T) {
 	require.Equal(t, `42["test","in time"]`, p.read(), "and delivered")
 	_, err = p.next()
 	require.Error(t, err, "then the page is closed")
-	err, _ = r.wait(t)
+	_, err = r.wait(t)
 	require.NoError(t, err)
 }
 
@@ -299,7 +299,7 @@ func TestStopThatDoesNotEndInTime(t *testing.T) {
 	r := startService(t, "--drain=300ms")
 	stuckPush(t, r.ingest)
 	r.stop()
-	err, took := r.wait(t)
+	took, err := r.wait(t)
 	require.ErrorContains(t, err, "not stopped in order within --drain 300ms: 1 requests were not answered")
 	require.Equal(t, 1, exitCode(err))
 	require.Less(t, took, 5*time.Second)
@@ -350,7 +350,7 @@ func TestEveryAcceptedPushIsDeliveredBeforeAStop(t *testing.T) {
 	for data := range accepted {
 		require.Equal(t, 1, received[data], data)
 	}
-	err, _ := r.wait(t)
+	_, err := r.wait(t)
 	require.NoError(t, err)
 }
 
