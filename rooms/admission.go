@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultProbeTimeout = time.Second
-	loginTimeout        = 5 * time.Second // for the turn and the probe of a login with First or Last
+	turnTimeout         = 5 * time.Second // how long a login waits for others at the same room
 )
 
 // AdmissionOptions are the settings of an Admission.
@@ -43,7 +43,7 @@ func NewAdmission(h *Hub, c Claims, o AdmissionOptions) *Admission {
 // before it returns. answer may run under a lock of the hub: it must not block nor call the hub. What it queues for m
 // comes before every push of the room that m gets.
 //
-// Login may wait: for its turn at the room, for a probe, for Claims; at most about five seconds, less if ctx ends. It
+// Login may wait: five seconds at most for its turn at the room, then for a probe and for Claims; less if ctx ends. It
 // may race with everything but another Login of the same member.
 func (a *Admission) Login(ctx context.Context, m *Member, l Login, answer func(Answer)) {
 	if err := a.login(ctx, m, l, answer); err != nil {
@@ -64,9 +64,9 @@ func (a *Admission) login(ctx context.Context, m *Member, l Login, answer func(A
 		return err
 	}
 	arrived := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
-	defer cancel()
-	turn, err := a.ledger.begin(ctx, l.Room)
+	waiting, cancel := context.WithTimeout(ctx, turnTimeout)
+	turn, err := a.ledger.begin(waiting, l.Room)
+	cancel()
 	if err != nil {
 		return err
 	}

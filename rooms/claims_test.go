@@ -360,7 +360,7 @@ func TestTheTurnIsWaitedForOnlySoLong(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		require.Equal(t, codes.LoginFailed(codes.Unavailable), w.attach("").login(room, rooms.First).Status)
-		require.Equal(t, rooms.LoginTimeout, time.Since(began))
+		require.Equal(t, rooms.TurnTimeout, time.Since(began))
 		w.claims.Intercept(nil)
 		time.Sleep(time.Hour)
 		left := w.admission.Remembered()

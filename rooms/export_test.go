@@ -5,7 +5,7 @@ import "fmt"
 // Bounds that tests have to know.
 const (
 	ProbeFirst   = probeFirst
-	LoginTimeout = loginTimeout
+	TurnTimeout  = turnTimeout
 	ClaimTimeout = claimTimeout
 )
 

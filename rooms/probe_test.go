@@ -25,6 +25,18 @@ func TestASilentHolderIsReplacedAfterTheProbe(t *testing.T) {
 	})
 }
 
+func TestAProbeMayTakeLongerThanATurn(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.admission = rooms.NewAdmission(w.hub, w.claims, rooms.AdmissionOptions{ProbeTimeout: 2 * rooms.TurnTimeout})
+		holder, me := w.attach(""), w.attach("")
+		holder.login(room, rooms.First)
+		holder.Freeze()
+		began := time.Now()
+		require.Equal(t, "2002", me.login(room, rooms.First).Status.Code)
+		require.Equal(t, 2*rooms.TurnTimeout, time.Since(began))
+	})
+}
+
 func TestNewcomersAtASilentHolderShareTheWaitAndOneWins(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		holder := w.attach("")
