@@ -153,7 +153,7 @@ test('requests that are no HTTP: an answer or an end, and nothing sent', async (
     wire.socket.write(head, 'latin1');
     wire.socket.end();
     await wire.closed();
-    assert.ok(!/^HTTP\/1\.1 200/.test(wire.text), `${head.slice(0, 60)}: ${wire.text}`);
+    assert.ok(!wire.text.includes('"ok"') && !wire.text.includes('accepted'), `${head.slice(0, 60)}: ${wire.text}`);
   }
   await nothingSent();
 });

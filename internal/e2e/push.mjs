@@ -15,7 +15,9 @@ export const OK = '{"ROOT":{"BODY":{"RETURN_CODE":"0000","RETURN_MSG":"ok"}}}';
 /** One HTTP request; the answer with its body as text. */
 export function request(url, { method = 'GET', headers = {}, body } = {}) {
   return new Promise((resolve, reject) => {
-    const options = { method, headers, agent, timeout: PATIENCE };
+    // Node sends a body without its length for some methods.
+    const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
+    const options = { method, headers: { ...length, ...headers }, agent, timeout: PATIENCE };
     const asked = http.request(url, options, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (chunk) => { text += chunk; });

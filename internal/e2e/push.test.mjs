@@ -121,13 +121,17 @@ test('rejected: 200 and 0000 still, RETURN_MSG says what was wrong and that noth
 test('404, 405, 415, each with the envelope as body, and nothing sent', async () => {
   const good = wrap('{"eventName":"x"}');
   const json = { 'Content-Type': 'application/json' };
-  for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
+  for (const method of ['GET', 'PUT', 'DELETE', 'PATCH']) {
     const answer = await request(`${service.api}/push`, { method, headers: json, body: method === 'GET' ? undefined : good });
     assert.equal(answer.status, 405, method);
     assert.match(answer.headers.allow, /POST/);
     assert.match(isEnvelope(answer), /nothing was sent/);
-    assert.equal(answer.headers['access-control-allow-origin'], undefined, 'no page of a foreign origin may push');
   }
+  // OPTIONS is a question, not a push; its answer must not let a page of a foreign origin push.
+  const options = await request(`${service.api}/push`, { method: 'OPTIONS', headers: { Origin: 'https://evil.example.net' } });
+  assert.ok([204, 405].includes(options.status), String(options.status));
+  assert.match(options.headers.allow, /POST/);
+  assert.equal(options.headers['access-control-allow-origin'], undefined);
   for (const path of ['/pus', '/push/', '/push/x', '/PUSH', '//push', '/no/such', '/v2/push']) {
     const answer = await request(`${service.api}${path}`, { method: 'POST', headers: json, body: good });
     assert.equal(answer.status, 404, path);
