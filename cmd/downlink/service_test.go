@@ -62,7 +62,8 @@ func startService(t *testing.T, args ...string) *running {
 	t.Cleanup(func() {
 		stop()
 		select {
-		case <-r.done:
+		case err := <-r.done:
+			t.Log("stopped:", err)
 		case <-time.After(patience):
 			t.Error("the service did not stop")
 		}

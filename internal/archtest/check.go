@@ -97,7 +97,8 @@ func checkHabits(s source, report func(string, ...any)) {
 				return true
 			}
 			for _, f := range forbidden {
-				if x.Name+"."+n.Sel.Name == f.call && !matchesAny(f.except, s.pkg) {
+				allowed := f.mains && s.file.Name.Name == "main" || matchesAny(f.except, s.pkg)
+				if x.Name+"."+n.Sel.Name == f.call && !allowed {
 					report("%s: uses %s: %s", s.name, f.call, f.reason)
 				}
 			}

@@ -76,15 +76,16 @@ const (
 var forbidden = []struct {
 	call   string
 	except []string
+	mains  bool // main packages may
 	reason string
 }{
-	{"os.Getenv", []string{"cmd/downlink", "internal/e2e/...", "bench/..."}, readOnce},
-	{"os.LookupEnv", []string{"bench/..."}, readOnce},
-	{"os.Environ", []string{"bench/...", "internal/e2e/..."}, readOnce},
-	{"os.Exit", []string{"cmd/downlink", "internal/conformance/...", "internal/e2e/...", "bench/...", "codes/..."}, mainEnds},
-	{"log.Fatal", nil, "it ends the process without clean-up"},
-	{"log.Fatalf", nil, "it ends the process without clean-up"},
-	{"slog.SetDefault", nil, "no globals: the logger is passed down"},
+	{"os.Getenv", []string{"cmd/downlink", "internal/e2e/...", "bench/..."}, false, readOnce},
+	{"os.LookupEnv", []string{"bench/..."}, false, readOnce},
+	{"os.Environ", []string{"bench/...", "internal/e2e/..."}, false, readOnce},
+	{"os.Exit", nil, true, mainEnds},
+	{"log.Fatal", nil, false, "it ends the process without clean-up"},
+	{"log.Fatalf", nil, false, "it ends the process without clean-up"},
+	{"slog.SetDefault", nil, false, "no globals: the logger is passed down"},
 }
 
 // maxFileLines is where a file of product code has to be split by concept.
