@@ -48,7 +48,7 @@ func (b *Backbone) Check(ctx context.Context) error {
 }
 
 func (b *Backbone) probe(ctx context.Context) error {
-	a, err := b.hist.put(ctx, histPrefix+probeToken, nil, []byte{envelopeVersion})
+	a, err := b.hist.put(ctx, histPrefix+probeToken, "", "", []byte{envelopeVersion})
 	if err != nil {
 		return fmt.Errorf("store a probe: %w", err)
 	}

@@ -21,9 +21,9 @@ const messageNotFound = 10037
 
 // Acquire implements rooms.Claims. The epoch is the claim's number in its stream, so it is unique over all rooms.
 func (b *Backbone) Acquire(ctx context.Context, c rooms.Claim, over uint64) (uint64, error) {
-	h := nats.Header{nats.ExpectedLastSubjSeqHdr: {strconv.FormatUint(over, 10)}}
 	var buf [128]byte
-	a, err := b.held.put(ctx, claimSubject(c.Room), h, appendClaim(buf[:0], c))
+	a, err := b.held.put(ctx, claimSubject(c.Room), nats.ExpectedLastSubjSeqHdr, strconv.FormatUint(over, 10),
+		appendClaim(buf[:0], c))
 	var refused *ackError
 	switch {
 	case err == nil:

@@ -2,10 +2,7 @@ package backbone
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"downlink/rooms"
 )
@@ -21,9 +18,7 @@ const tailCheck = 200 * time.Millisecond
 type follower struct {
 	b       *Backbone
 	cancel  context.CancelFunc // ends run
-	sub     *nats.Subscription
-	live    chan *nats.Msg
-	suspect chan struct{} // of 1: messages may have been lost, at the end too
+	queue   *queue
 	cursor  cursor
 	deliver func(*rooms.Message)
 
@@ -38,8 +33,7 @@ func (b *Backbone) Follow(ctx context.Context, deliver func(*rooms.Message)) err
 	f := &follower{
 		b:       b,
 		cancel:  cancel,
-		live:    make(chan *nats.Msg, b.opts.pending),
-		suspect: make(chan struct{}, 1),
+		queue:   newQueue(b.opts.pending),
 		deliver: deliver,
 	}
 	if !b.begin(f) {
@@ -55,16 +49,10 @@ func (b *Backbone) Follow(ctx context.Context, deliver func(*rooms.Message)) err
 	return nil
 }
 
-// start subscribes and then asks for the last number stored: everything after it comes through the subscription.
+// start asks for the last number stored: everything after it comes into the queue, or is found missing.
 func (f *follower) start(ctx context.Context) error {
-	sub, err := f.b.nc.ChanSubscribe(livePrefix+">", f.live)
-	if err != nil {
-		return fmt.Errorf("subscribe to %s>: %w", livePrefix, err)
-	}
-	f.sub = sub
 	last, err := f.b.lastSeq(ctx)
 	if err != nil {
-		_ = sub.Unsubscribe()
 		return err
 	}
 	f.last = last
@@ -78,13 +66,21 @@ func (f *follower) run(ctx context.Context) {
 	defer f.stop()
 	tick := time.NewTicker(tailCheck)
 	defer tick.Stop()
+	var items []live
 	for {
 		select {
-		case m := <-f.live:
-			f.take(ctx, m)
-			f.drain(ctx)
-		case <-f.suspect:
-			f.catchUp(ctx)
+		case <-f.queue.wake:
+			var dropped bool
+			items, dropped = f.queue.take(items)
+			for i := range items {
+				f.take(ctx, &items[i])
+				if ctx.Err() != nil {
+					return
+				}
+			}
+			if dropped {
+				f.catchUp(ctx)
+			}
 		case <-tick.C:
 			f.checkTail(ctx)
 		case <-ctx.Done():
@@ -95,27 +91,14 @@ func (f *follower) run(ctx context.Context) {
 
 func (f *follower) stop() {
 	f.cancel()
-	_ = f.sub.Unsubscribe() // fails only when the connection is closed
 	f.b.hist.window.part(&f.cursor)
 }
 
-// drain takes what already waits, without the cost of a select with many cases, but not for ever.
-func (f *follower) drain(ctx context.Context) {
-	for range 256 {
-		select {
-		case m := <-f.live:
-			f.take(ctx, m)
-		default:
-			return
-		}
-	}
-}
-
-// take handles one message from the subscription.
-func (f *follower) take(ctx context.Context, m *nats.Msg) {
-	s, err := storedFrom(m, livePrefix)
+// take handles one message from the queue.
+func (f *follower) take(ctx context.Context, m *live) {
+	s, err := m.stored()
 	if err != nil {
-		f.b.log.Warn("message on "+livePrefix+"> ignored", "subject", m.Subject, "error", err)
+		f.b.log.Warn("message on "+livePrefix+"> ignored", "token", string(m.token), "error", err)
 		return
 	}
 	if s.seq <= f.last {
@@ -181,25 +164,17 @@ func (f *follower) checkTail(ctx context.Context) {
 	f.lastSeen = f.last
 }
 
-// catchUp repairs up to what the stream has now, after the connection lost messages or was lost itself.
+// catchUp repairs up to what the stream has now, after the queue was full or the link was lost.
 func (f *follower) catchUp(ctx context.Context) {
 	last, err := f.b.lastSeq(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			f.b.log.Warn("number of the last stored message not known, trying again", "error", err)
-			time.AfterFunc(time.Second, f.doubt)
+			time.AfterFunc(time.Second, f.queue.doubt)
 		}
 		return
 	}
 	if last > f.last {
 		f.repair(ctx, last)
-	}
-}
-
-// doubt makes the follower compare itself with the stream.
-func (f *follower) doubt() {
-	select {
-	case f.suspect <- struct{}{}:
-	default:
 	}
 }

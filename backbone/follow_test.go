@@ -2,8 +2,10 @@ package backbone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,17 +105,24 @@ func TestFollowerReadsFromTheStreamWhatItsSubscriptionLost(t *testing.T) {
 	require.NotZero(t, b.repaired.Load(), "nothing was lost: this test is worth nothing")
 }
 
+// cutOff makes b's followers receive nothing any more.
+func cutOff(b *Backbone) (cut []*follower) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for f := range b.followers {
+		delete(b.followers, f)
+		cut = append(cut, f)
+	}
+	return cut
+}
+
 // Nothing follows that could show the gap, and the client library does not know of the loss.
 func TestFollowerNoticesThatTheNewestAreMissing(t *testing.T) {
 	b := open(t, t.TempDir())
 	r := follow(t, b)
 	publishAll(t, b, 1, 10)
 	r.wait(t, 10)
-	b.mu.Lock()
-	for f := range b.followers {
-		require.NoError(t, f.sub.Unsubscribe())
-	}
-	b.mu.Unlock()
+	cutOff(b)
 	publishAll(t, b, 1, 10)
 	r.wait(t, 20)
 }
@@ -121,12 +130,9 @@ func TestFollowerNoticesThatTheNewestAreMissing(t *testing.T) {
 func TestFollowerSkipsWhatWasTrimmedMeanwhile(t *testing.T) {
 	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax = 5 })
 	r := follow(t, b)
-	b.mu.Lock()
-	for f := range b.followers {
-		f.b.hist.window.part(&f.cursor) // publishers do not wait for it
-		require.NoError(t, f.sub.Unsubscribe())
+	for _, f := range cutOff(b) {
+		b.hist.window.part(&f.cursor) // publishers do not wait for it
 	}
-	b.mu.Unlock()
 	publishAll(t, b, 1, 50)
 	got := r.wait(t, 5)
 	require.EqualValues(t, 46, got[0].Seq)
@@ -150,9 +156,9 @@ func TestFollowerDropsStaleAndForeignMessages(t *testing.T) {
 func TestFollowerSkipsWhatCannotBeRead(t *testing.T) {
 	b := open(t, t.TempDir())
 	r := follow(t, b)
-	_, err := b.hist.put(t.Context(), "hist.g", nil, []byte("not a push"))
+	_, err := b.hist.put(t.Context(), "hist.g", "", "", []byte("not a push"))
 	require.NoError(t, err)
-	_, err = b.hist.put(t.Context(), "hist.what", nil, []byte("no such address"))
+	_, err = b.hist.put(t.Context(), "hist.what", "", "", []byte("no such address"))
 	require.NoError(t, err)
 	publishAll(t, b, 1, 1)
 	require.EqualValues(t, 3, r.wait(t, 1)[0].Seq)
@@ -212,24 +218,45 @@ func TestFollowersOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// The connection to the server breaks while pushes are stored by another one.
-func TestFollowerCatchesUpAfterTheConnectionWasLost(t *testing.T) {
+func TestEverythingGoesOnAfterTheLinkWasLost(t *testing.T) {
 	b := open(t, t.TempDir())
 	r := follow(t, b)
-	publishAll(t, b, 1, 5)
-	r.wait(t, 5)
-	require.NoError(t, b.nc.ForceReconnect())
-	require.Eventually(t, b.nc.IsConnected, patience, time.Millisecond)
-	var n int
-	require.Eventually(t, func() bool {
-		_, err := b.Publish(t.Context(), push("456", n))
-		n++
-		return err == nil && n > 10
-	}, patience, time.Millisecond)
-	require.Eventually(t, func() bool {
-		last, err := b.lastSeq(t.Context())
-		require.NoError(t, err)
-		got := r.messages()
-		return got[len(got)-1].Seq == last && len(got) == int(last)
-	}, patience, time.Millisecond)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var stored, failed atomic.Int64
+	for range 8 {
+		all.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				switch _, err := b.Publish(t.Context(), push("456", i)); {
+				case err == nil:
+					stored.Add(1)
+				case errors.Is(err, errLinkLost):
+					failed.Add(1)
+				default:
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 5 {
+		before := stored.Load()
+		require.Eventually(t, func() bool { return stored.Load() > before+100 }, patience, time.Millisecond)
+		l := b.present.Load()
+		l.close(errors.New("by the test"))
+		require.Eventually(t, func() bool { return b.present.Load() != l }, patience, time.Millisecond)
+	}
+	close(stop)
+	all.Wait()
+	require.NotZero(t, failed.Load())
+	last, err := b.Publish(t.Context(), push("456", -1))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, int64(last.Seq), stored.Load())
+	got := r.wait(t, int(last.Seq))
+	require.Equal(t, last.ID, got[len(got)-1].ID)
 }

@@ -28,9 +28,9 @@ func (b *Backbone) Publish(ctx context.Context, p rooms.Push) (rooms.Receipt, er
 	if n := len(p.Data) + len(p.Event) + 32; n > MaxPush {
 		return rooms.Receipt{}, fmt.Errorf("store push: %d bytes are more than %d", n, MaxPush)
 	}
-	var h nats.Header
+	var header, value string
 	if p.Key != "" {
-		h = nats.Header{nats.MsgIdHdr: {messageID(p.To, p.Key)}}
+		header, value = nats.MsgIdHdr, messageID(p.To, p.Key)
 	}
 	id := newID()
 	buf := scratch.Get().(*[]byte)
@@ -38,7 +38,7 @@ func (b *Backbone) Publish(ctx context.Context, p rooms.Push) (rooms.Receipt, er
 	var name [512]byte
 	subject := string(appendToken(append(name[:0], histPrefix...), p.To))
 
-	a, err := b.hist.put(ctx, subject, h, data)
+	a, err := b.hist.put(ctx, subject, header, value, data)
 	if cap(data) <= maxScratch {
 		*buf = data
 		scratch.Put(buf)

@@ -2,7 +2,6 @@ package backbone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -23,7 +22,10 @@ type Backbone struct {
 	log      *slog.Logger
 	lock     *os.File
 	server   *server.Server
-	nc       *nats.Conn
+	nc       *nats.Conn // for everything but the path of a push
+	present  atomic.Pointer[link]
+	links    atomic.Uint64  // links ever made
+	keeping  sync.WaitGroup // keepLink
 	hist     *store
 	held     *store // claims
 	replays  chan struct{}
@@ -79,8 +81,15 @@ func Open(ctx context.Context, o Options) (_ *Backbone, err error) {
 	if err := b.openStreams(ctx, history); err != nil {
 		return nil, err
 	}
-	b.hist = newStore(b.nc, histStream, "ack.p", pushWindow(o.HistoryMax), b.done)
-	b.held = newStore(b.nc, claimStream, "ack.c", maxInFlight, b.done)
+	b.hist = newStore(pushWindow(o.HistoryMax), b.link)
+	b.held = newStore(maxInFlight, b.link)
+	first, err := b.dial()
+	if err != nil {
+		return nil, err
+	}
+	b.present.Store(first)
+	b.keeping.Add(1)
+	go b.keepLink(first)
 	return b, nil
 }
 
@@ -89,6 +98,12 @@ func (b *Backbone) Journal() rooms.Journal { return b }
 
 // Claims returns b as what keeps who holds which room.
 func (b *Backbone) Claims() rooms.Claims { return b }
+
+// How long to wait before connecting again when that failed.
+const (
+	redialMin = 10 * time.Millisecond
+	redialMax = 5 * time.Second
+)
 
 // maxWindow is the most messages that publishers may be ahead of a follower.
 const maxWindow = 4096
@@ -102,9 +117,8 @@ func (b *Backbone) connect() error {
 		nats.Name("downlink"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(10*time.Millisecond),
-		nats.ReconnectBufSize(-1), // else a publish succeeds while there is no server
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { b.natsError(sub, err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { b.doubtAll() }),
+		nats.ReconnectBufSize(-1), // else a request waits in vain while there is no server
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Warn("nats: " + err.Error()) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if !b.isClosed() {
 				b.log.Warn("connection to the NATS server lost", "error", err)
@@ -118,25 +132,67 @@ func (b *Backbone) connect() error {
 	return nil
 }
 
-// natsError hears of what went wrong outside any call. A subscriber that was too slow has lost messages.
-func (b *Backbone) natsError(sub *nats.Subscription, err error) {
-	if !errors.Is(err, nats.ErrSlowConsumer) {
-		b.log.Warn("nats: " + err.Error())
-		return
+// link is the present link, which may be broken, or ErrClosed.
+func (b *Backbone) link() (*link, error) {
+	if b.isClosed() {
+		return nil, ErrClosed
 	}
-	dropped := 0
-	if sub != nil {
-		dropped, _ = sub.Dropped()
-	}
-	b.log.Warn("follower too slow, reading from the stream what it missed", "dropped", dropped)
-	b.doubtAll()
+	return b.present.Load(), nil
 }
 
+func (b *Backbone) dial() (*link, error) {
+	conn, err := b.server.InProcessConn()
+	if err != nil {
+		return nil, fmt.Errorf("connect to the NATS server: %w", err)
+	}
+	return dialLink(conn, b.links.Add(1), b.receive)
+}
+
+// keepLink replaces the link when it broke, which it does only when the server cut it off. It ends when b closes.
+func (b *Backbone) keepLink(l *link) {
+	defer b.keeping.Done()
+	wait := redialMin
+	for {
+		select {
+		case <-l.dead:
+		case <-b.done:
+			l.close(ErrClosed)
+			<-l.ended
+			return
+		}
+		next, err := b.dial()
+		if err != nil {
+			b.log.Warn("pushes are not stored: no connection to the NATS server", "lost", l.cause, "error", err)
+			select {
+			case <-time.After(wait):
+			case <-b.done:
+				return
+			}
+			wait = min(2*wait, redialMax)
+			continue
+		}
+		b.log.Warn("connected to the NATS server again", "lost", l.cause)
+		b.present.Store(next)
+		l, wait = next, redialMin
+		b.doubtAll()
+	}
+}
+
+// receive hands a republished message to the followers.
+func (b *Backbone) receive(m live) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for f := range b.followers {
+		f.queue.add(m)
+	}
+}
+
+// doubtAll makes all followers compare themselves with the stream.
 func (b *Backbone) doubtAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for f := range b.followers {
-		f.doubt()
+		f.queue.doubt()
 	}
 }
 
@@ -187,6 +243,7 @@ func (b *Backbone) Close(ctx context.Context) error {
 	go func() { // ends with the last follower
 		defer close(stopped)
 		b.running.Wait()
+		b.keeping.Wait()
 		b.hist.late.Wait()
 		b.held.late.Wait()
 	}()

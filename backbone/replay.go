@@ -1,6 +1,7 @@
 package backbone
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ var errNothing = errors.New("nothing stored from here on")
 type stored struct {
 	seq   uint64
 	time  time.Time
-	token string // subject after hist.
+	token []byte // subject after hist. or live.
 	data  []byte
 }
 
@@ -97,29 +98,41 @@ func (b *Backbone) read(ctx context.Context, seq uint64) (stored, error) {
 		}
 		return stored{}, fmt.Errorf("read message %d: %s %s", seq, status, m.Header.Get("Description"))
 	}
-	return storedFrom(m, histPrefix)
+	return storedFrom(m)
 }
 
-// storedFrom reads a message that the stream handed out, directly or by republishing it.
-func storedFrom(m *nats.Msg, prefix string) (stored, error) {
-	var s stored
-	var err error
-	if s.seq, err = strconv.ParseUint(header(m, "Nats-Sequence"), 10, 64); err != nil {
-		return s, fmt.Errorf("number of a stored message: %w", err)
-	}
-	if s.time, err = time.Parse(time.RFC3339Nano, header(m, "Nats-Time-Stamp")); err != nil {
-		return s, fmt.Errorf("time of message %d: %w", s.seq, err)
-	}
-	subject := m.Subject
-	if prefix == histPrefix {
-		subject = header(m, "Nats-Subject")
-	}
-	token, ok := strings.CutPrefix(subject, prefix)
+// storedFrom reads a message that the stream handed out.
+func storedFrom(m *nats.Msg) (stored, error) {
+	token, ok := strings.CutPrefix(header(m, "Nats-Subject"), histPrefix)
 	if !ok {
-		return s, fmt.Errorf("subject %q of message %d is not under %s", subject, s.seq, prefix)
+		return stored{}, fmt.Errorf("message is not under %s", histPrefix)
 	}
-	s.token, s.data = token, m.Data
-	return s, nil
+	return newStored(header(m, "Nats-Sequence"), header(m, "Nats-Time-Stamp"), []byte(token), m.Data)
+}
+
+func newStored(seq, stamp string, token, data []byte) (stored, error) {
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return stored{}, fmt.Errorf("number of a stored message: %w", err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if err != nil {
+		return stored{}, fmt.Errorf("time of message %d: %w", n, err)
+	}
+	return stored{n, at, token, data}, nil
+}
+
+// stored reads a message that the stream republished.
+func (m *live) stored() (stored, error) {
+	var seq, stamp []byte
+	for line := range bytes.SplitSeq(m.header, []byte("\r\n")) {
+		if v, ok := bytes.CutPrefix(line, []byte("Nats-Sequence: ")); ok {
+			seq = v
+		} else if v, ok := bytes.CutPrefix(line, []byte("Nats-Time-Stamp: ")); ok {
+			stamp = v
+		}
+	}
+	return newStored(string(seq), string(stamp), m.token, m.data)
 }
 
 // header is the value of a header of the exact name, which is how the server writes it.

@@ -1,9 +1,9 @@
 package backbone
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
-	"strings"
 
 	"downlink/rooms"
 )
@@ -32,19 +32,20 @@ func appendToken(b []byte, a rooms.Address) []byte {
 	return roomName.AppendEncode(b, []byte(a.ID))
 }
 
-// parseToken is the reverse of appendToken. ok is false for a probe.
-func parseToken(token string) (a rooms.Address, ok bool, err error) {
-	switch token {
+// parseToken is the reverse of appendToken. deliver is false for a probe.
+func parseToken(token []byte) (a rooms.Address, deliver bool, err error) {
+	switch string(token) {
 	case globalToken:
 		return rooms.Everyone, true, nil
 	case probeToken:
 		return rooms.Address{}, false, nil
 	}
-	name, found := strings.CutPrefix(token, roomToken)
+	name, found := bytes.CutPrefix(token, []byte(roomToken))
 	if !found {
 		return rooms.Address{}, false, fmt.Errorf("unknown subject %q", token)
 	}
-	id, err := roomName.DecodeString(name)
+	var buf [64]byte
+	id, err := roomName.AppendDecode(buf[:0], name)
 	if err != nil {
 		return rooms.Address{}, false, fmt.Errorf("room in subject %q: %w", token, err)
 	}
