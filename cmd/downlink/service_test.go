@@ -172,25 +172,31 @@ func TestSameAddr(t *testing.T) {
 
 func TestOriginsOfTheListener(t *testing.T) {
 	r := startService(t, "--cors-origin=https://app.example.com", "--ping-timeout=500ms")
-	handshake := func(origin string) int {
+	upgrade := "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	handshake := func(transport, origin, more string) (status int) {
 		conn, err := net.Dial("tcp", r.public)
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
-		_, err = fmt.Fprintf(conn, "GET /socket.io/?EIO=4&transport=polling HTTP/1.0\r\nHost: %s\r\nOrigin: %s\r\n\r\n", r.public, origin)
+		_, err = fmt.Fprintf(conn, "GET /socket.io/?EIO=4&transport=%s HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n%s\r\n",
+			transport, r.public, origin, more)
 		require.NoError(t, err)
-		answer, err := io.ReadAll(conn)
-		require.NoError(t, err)
-		var status int
-		_, err = fmt.Sscanf(string(answer), "HTTP/1.0 %d", &status)
+		_, err = fmt.Fscanf(conn, "HTTP/1.1 %d", &status)
 		require.NoError(t, err)
 		return status
 	}
-	require.Equal(t, 200, handshake("http://"+r.public))
-	require.Equal(t, 200, handshake("http://localhost:5173"))
-	require.Equal(t, 200, handshake("https://app.example.com"))
-	require.Equal(t, 403, handshake("https://evil.example"))
+	for origin, allowed := range map[string]bool{
+		"http://" + r.public: true, "http://localhost:5173": true, "https://app.example.com": true,
+		"https://evil.example": false, "null": false,
+	} {
+		polling, websocket := 403, 403
+		if allowed {
+			polling, websocket = 200, 101
+		}
+		require.Equal(t, polling, handshake("polling", origin, ""), origin)
+		require.Equal(t, websocket, handshake("websocket", origin, upgrade), origin)
+	}
 	r.log.await(t, `origin=https://evil.example to_allow="--cors-origin https://evil.example"`)
-	openPage(t, r.public, "Origin: http://localhost:5173\r\n")
 }
 
 func TestWarningsAtStart(t *testing.T) {

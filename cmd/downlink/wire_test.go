@@ -1,85 +1,43 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"downlink/server/socketio/rawclient"
 )
 
 // patience is how long anything may take before a test gives up.
 const patience = 20 * time.Second
 
-// page is a Socket.IO client over a raw WebSocket: RFC 6455, Engine.IO protocol 4 and Socket.IO protocol 5, as little
-// of each as the tests need.
+// page is a Socket.IO client over a WebSocket.
 type page struct {
-	t    *testing.T
-	conn net.Conn
-	r    *bufio.Reader
+	*rawclient.WebSocket
+	t *testing.T
 }
 
 // openPage connects to the main namespace and reads 2001.
-func openPage(t *testing.T, addr string, header ...string) *page {
+func openPage(t *testing.T, addr string) *page {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, patience)
+	socket, connected, err := rawclient.Socket(addr, "")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	p := &page{t: t, conn: conn, r: bufio.NewReader(conn)}
-	key := base64.StdEncoding.EncodeToString(make([]byte, 16))
-	_, err = fmt.Fprintf(conn, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"+
-		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n", addr, key, strings.Join(header, ""))
-	require.NoError(t, err)
-	resp, err := http.ReadResponse(p.r, nil)
-	require.NoError(t, err)
-	_ = resp.Body.Close()
-	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
-	require.Regexp(t, `^0\{"sid":`, p.read())
-	p.send("40")
-	require.Regexp(t, `^40\{"sid":`, p.read())
+	t.Cleanup(socket.Close)
+	require.Regexp(t, `^40\{"sid":`, connected)
+	p := &page{socket, t}
 	require.Equal(t, `42["downmsg",{"code":"2001","msg":"connect success"}]`, p.read())
 	return p
 }
 
 // next reads the next message; an error means that the connection is over.
 func (p *page) next() (string, error) {
-	for {
-		if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-			return "", err
-		}
-		head := make([]byte, 2)
-		if _, err := io.ReadFull(p.r, head); err != nil {
-			return "", err
-		}
-		n := uint64(head[1])
-		if n >= 126 {
-			long := make([]byte, 2+6*(n-126))
-			if _, err := io.ReadFull(p.r, long); err != nil {
-				return "", err
-			}
-			n = binary.BigEndian.Uint64(append(make([]byte, 8-len(long)), long...))
-		}
-		payload := make([]byte, n)
-		if _, err := io.ReadFull(p.r, payload); err != nil {
-			return "", err
-		}
-		switch {
-		case head[0] == 0x88:
-			return "", io.EOF
-		case bytes.Equal(payload, []byte("2")):
-			p.send("3")
-		default:
-			return string(payload), nil
-		}
-	}
+	m, err := p.ReadWithin(patience)
+	return m.Data, err
 }
 
 func (p *page) read() string {
@@ -89,17 +47,9 @@ func (p *page) read() string {
 	return m
 }
 
-// send writes one text frame, masked with zeros.
-func (p *page) send(text string) {
-	p.t.Helper()
-	require.Less(p.t, len(text), 126)
-	_, err := p.conn.Write(append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...))
-	require.NoError(p.t, err)
-}
-
 func (p *page) login(room string) {
 	p.t.Helper()
-	p.send(fmt.Sprintf(`42["loginRoom",%q]`, room))
+	require.NoError(p.t, p.Send(fmt.Sprintf(`42["loginRoom",%q]`, room)))
 	require.Equal(p.t, fmt.Sprintf(`42["downmsg",{"code":"2002","msg":"login room (id:%s) success"}]`, room), p.read())
 }
 

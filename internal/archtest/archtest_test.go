@@ -40,6 +40,7 @@ func TestCheckSeesBreaches(t *testing.T) {
 		{"Socket.IO elsewhere", "server/doc.go", "package server\nimport \"github.com/zishang520/socket.io/v2/socket\"", "belongs to server/socketio"},
 		{"NATS in another's test", "rooms/a_test.go", "package rooms\nimport \"github.com/nats-io/nats.go\"", "belongs to backbone"},
 		{"testify in product code", "rooms/a.go", "package rooms\nimport \"github.com/stretchr/testify/require\"", "it is for tests only"},
+		{"test support in product code", "backbone/doc.go", "package backbone\nimport \"downlink/rooms/roomstest\"", "it is for tests only"},
 		{"testing in product code", "rooms/a.go", "package rooms\nimport \"testing\"", "it is for tests only"},
 		{"ingest sees receivers", "ingest/doc.go", "package ingest\nimport \"downlink/server/socketio\"", "a push leaves it through rooms.Journal"},
 		{"a package nobody explained", "util/doc.go", "package util", "package util has no rule"},

@@ -57,10 +57,11 @@ func checkImports(s source, report func(string, ...any)) {
 		return
 	}
 	for _, imported := range s.imports {
-		if slices.Contains(testSupport, s.pkg) && matchesAny(testOnly, imported) {
+		forTests := matchesAny(testOnly, imported) || matchesAny(testSupport, imported)
+		if forTests && slices.Contains(testSupport, s.pkg) {
 			continue
 		}
-		if isTestOnly(imported) {
+		if forTests {
 			report("%s: imports %s: it is for tests only", s.name, imported)
 			continue
 		}
@@ -176,8 +177,6 @@ func matchesAny(patterns []string, imported string) bool {
 func below(pkg, imported string) bool {
 	return strings.HasSuffix(pkg, "/...") && matches(pkg, imported)
 }
-
-func isTestOnly(imported string) bool { return matchesAny(testOnly, imported) }
 
 // isStd tells whether imported is of the standard library: its first element has no dot and is not our module.
 func isStd(imported string) bool {

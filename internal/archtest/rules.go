@@ -64,8 +64,8 @@ var testOnly = []string{
 	"github.com/getkin/kin-openapi/...",
 }
 
-// testSupport are packages that exist for other packages' tests.
-var testSupport = []string{"rooms/roomstest"}
+// testSupport are packages that exist for other packages' tests: they may use testOnly, and only tests may use them.
+var testSupport = []string{"rooms/roomstest", "server/socketio/rawclient"}
 
 const (
 	readOnce = "settings are read once, in cmd, and passed down as values"
