@@ -64,8 +64,6 @@ func (s *Server) refuse(err error, c echo.Context) {
 		h.Set("Connection", "close")
 		s.refuseLarge(c, answer)
 		return
-	case codes.UnreadableBody.Name:
-		h.Set("Connection", "close") // what follows may be the rest of the body
 	case codes.Draining.Name:
 		h.Set("Connection", "close") // the sender's next connection finds a node that stays
 		h.Set("Retry-After", retryAfter)

@@ -99,7 +99,7 @@ func TestBenchSender(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 			answers := bufio.NewReader(conn)
 			for range (n + i) / benchConns {
 				if _, err := conn.Write(req); err != nil {
@@ -112,6 +112,7 @@ func TestBenchSender(t *testing.T) {
 					return
 				}
 				body, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
 				if err != nil || !bytes.Equal(body, bodyOK) {
 					t.Errorf("%v %s", err, body)
 					return

@@ -39,7 +39,7 @@ func dial(t *testing.T, ts *httptest.Server) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", ts.Listener.Addr().String())
 	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() }) // closed before by some tests
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	return &client{conn.(*net.TCPConn), t, bufio.NewReader(conn)}
 }

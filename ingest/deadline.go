@@ -14,7 +14,7 @@ type deadlines struct {
 }
 
 type deadline struct {
-	ctx    context.Context
+	ctx    context.Context    //nolint:containedctx // it belongs to a time, not to a call
 	cancel context.CancelFunc // never called: the timer ends the context, and many pushes may share it until then
 	fresh  time.Time          // until when it is handed out
 }

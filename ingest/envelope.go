@@ -85,7 +85,7 @@ func (s *scanner) member(where place, key []byte, i int) int {
 
 // into scans the value at i, which is an object at where if it is one, and notes it in span.
 func (s *scanner) into(span *[]byte, i int, where place) int {
-	end := bad
+	var end int
 	if where != inData && s.at(i) == '{' {
 		end = s.object(i, where)
 	} else {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -36,13 +35,6 @@ const (
 
 	returnMsgs = msgUnavailable + msgUnknown + msgUnknownWithKey + msgInternal + msgDraining + msgNotFound + msgTooLarge
 )
-
-func mustReadTable(t *testing.T) []byte {
-	t.Helper()
-	table, err := os.ReadFile("testdata/push.txt")
-	require.NoError(t, err)
-	return table
-}
 
 // failing is a journal whose Publish returns err.
 func failing(err error) *journal {

@@ -73,8 +73,8 @@ func hexRune(p []byte) rune {
 // maxDigits is the longest number that JavaScript prints without an exponent.
 const maxDigits = 21
 
-// decimal prints a valid JSON number as JavaScript prints an integer: 456, 456.0 and 4.56e2 are "456", -0 is "0". Unlike
-// JavaScript it keeps every digit past 2^53, for a backend that sends a 64-bit id means exactly that id.
+// decimal prints a valid JSON number as JavaScript prints an integer: 456, 456.0 and 4.56e2 are "456", -0 is "0".
+// Unlike JavaScript it keeps every digit past 2^53, for a backend that sends a 64-bit id means exactly that id.
 func decimal(lit []byte) (string, error) {
 	num, negative := strings.CutPrefix(string(lit), "-")
 	mantissa, exponent := num, int64(0)

@@ -103,9 +103,9 @@ func (a answer) msg(t testing.TB) string {
 
 func read(t testing.TB, res *http.Response) answer {
 	t.Helper()
-	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
 	return answer{res.StatusCode, res.Header, string(body), res.Close}
 }
 
