@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -105,6 +106,15 @@ func expect(t *testing.T, w *rawclient.WebSocket, want ...string) {
 	}
 }
 
+func expectExactly(t *testing.T, w *rawclient.WebSocket, want ...string) {
+	t.Helper()
+	for _, x := range want {
+		m, err := w.Read()
+		require.NoError(t, err)
+		require.True(t, m.Data == x, "got %.100s", m.Data)
+	}
+}
+
 func expectClosed(t *testing.T, w *rawclient.WebSocket) {
 	t.Helper()
 	for {
@@ -182,6 +192,30 @@ func TestBinaryEventsAndAcks(t *testing.T) {
 	}
 	w.Close()
 	k.settled(t, b)
+}
+
+// TestPacketOutlivesItsRead: the text of a packet with attachments is needed after others have been read into the same
+// memory.
+func TestPacketOutlivesItsRead(t *testing.T) {
+	_, _, addr := startCounting(t)
+	w, other := dial(t, addr), dial(t, addr)
+	for _, x := range []*rawclient.WebSocket{w, other} {
+		require.NoError(t, x.Send("40"))
+		expect(t, x, `^40`, `auth`)
+	}
+	mine, theirs := strings.Repeat("a", 5000), strings.Repeat("b", 15_000)
+	require.NoError(t, w.Send(`452-["echo","`+mine+`"]`))
+	disturb := func() {
+		for range 10 {
+			require.NoError(t, other.Send(`42["echo","`+theirs+`"]`))
+			expectExactly(t, other, `42["echo","`+theirs+`"]`)
+		}
+	}
+	disturb()
+	require.NoError(t, w.SendBinary([]byte(mine)))
+	disturb()
+	require.NoError(t, w.SendBinary(nil))
+	expectExactly(t, w, `452-["echo","`+mine+`"]`, mine)
 }
 
 // TestEventsInOrder sends events directly behind CONNECT, more than one read takes.
@@ -269,14 +303,14 @@ func TestChurn(t *testing.T) {
 	require.NotZero(t, k.connected.Load())
 }
 
-// TestCloseWhileConnected: a client that leaves while Connected runs is closed after it.
+// TestCloseWhileConnected: a client that is gone while Connected runs is closed after it, in the library too.
 func TestCloseWhileConnected(t *testing.T) {
-	begun, goOn := make(chan struct{}), make(chan struct{})
+	begun, goOn := make(chan *Socket), make(chan struct{})
 	var order []string
 	closed := make(chan string, 1)
 	b, addr := start(t, Options{Namespaces: map[string]Namespace{"/": {
 		Connected: func(s *Socket, connect engineio.Frame, _ []byte) {
-			close(begun)
+			begun <- s
 			<-goOn
 			s.Send(connect)
 			order = append(order, "connected")
@@ -288,13 +322,67 @@ func TestCloseWhileConnected(t *testing.T) {
 	}}})
 	w := dial(t, addr)
 	require.NoError(t, w.Send("40"))
-	<-begun
-	b.eng.Range(func(s *engineio.Session) { s.Kill("test") }) // the client's own leaving is not read now
-	require.Eventually(t, func() bool { return b.eng.Count() == 0 }, 10*time.Second, time.Millisecond)
+	c := (<-begun).conn
+	c.s.Kill("test") // the client's own leaving is not read now
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.closed && c.lib.close == nil
+	}, 10*time.Second, time.Millisecond)
 	close(goOn)
-	<-closed
+	select {
+	case reason := <-closed:
+		require.Equal(t, "test", reason)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "Closed was not called")
+	}
 	require.Equal(t, []string{"connected", "closed"}, order)
 	require.Eventually(t, func() bool { return b.listed() == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// TestClosedBeforeConnect: the engine may report the end while a CONNECT is being handled. The library, which has no
+// client for the connection yet, must not keep one for it, nor its timer.
+func TestClosedBeforeConnect(t *testing.T) {
+	k, b, addr := startCounting(t)
+	w := dial(t, addr)
+	var c *conn
+	b.eng.Range(func(s *engineio.Session) { c = &conn{b: b, s: s} })
+	c.Closed("test")
+	require.NoError(t, c.connect(&packet{kind: typeConnect, namespace: "/"}))
+	require.Nil(t, c.lib.close)
+	require.Nil(t, c.lib.data)
+	w.Close()
+	k.settled(t, b)
+	require.Zero(t, k.connected.Load())
+	// What is left of the library's goroutines is found by goleak.
+}
+
+// TestSocketLife calls enter and leave in every order.
+func TestSocketLife(t *testing.T) {
+	for name, c := range map[string]struct {
+		play func(s *Socket)
+		want string
+	}{
+		"comes and goes":      {func(s *Socket) { s.enter(nil); s.leave("a") }, "C Xa"},
+		"goes twice":          {func(s *Socket) { s.enter(nil); s.leave("a"); s.leave("b") }, "C Xa"},
+		"goes before":         {func(s *Socket) { s.leave("a"); s.enter(nil) }, ""},
+		"never comes":         {func(s *Socket) { s.leave("a"); s.leave("b") }, ""},
+		"goes while it comes": {func(s *Socket) { s.auth = []byte("a"); s.enter(nil) }, "C Xa"},
+	} {
+		var got []string
+		s := newSocket(new(conn), &namespace{Namespace: Namespace{
+			Connected: func(s *Socket, _ engineio.Frame, auth []byte) {
+				got = append(got, "C")
+				if auth != nil {
+					s.leave(string(auth))
+					s.leave("twice")
+				}
+			},
+			Closed: func(_ *Socket, reason string) { got = append(got, "X"+reason) },
+		}}, nil)
+		c.play(s)
+		require.Equal(t, c.want, strings.Join(got, " "), name)
+	}
 }
 
 // TestNothingIsReadDuringConnect: what comes behind CONNECT waits for its outcome, and no goroutine waits with it.
