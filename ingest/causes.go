@@ -14,6 +14,9 @@ func because(c *codes.Cause, format string, args ...any) *codes.Cause {
 	return &detailed
 }
 
+const internalError = "internal error: it is not known whether this push was sent; " +
+	"a push with an Idempotency-Key header can be repeated safely"
+
 // Causes after which it is not known whether the push was sent.
 var (
 	outcomeUnknown = &codes.Cause{
@@ -26,18 +29,14 @@ var (
 		Msg: "the store did not answer in time: it is not known whether this push was sent; " +
 			"repeat it with the same Idempotency-Key, then it is sent once",
 	}
-	handlerFailed = &codes.Cause{
-		Name: codes.Internal.Name,
-		Msg: "internal error: it is not known whether this push was sent; " +
-			"a push with an Idempotency-Key header can be repeated safely",
-		HTTP: http.StatusInternalServerError,
-	}
+	storeFailed   = &codes.Cause{Name: codes.Internal.Name, Msg: internalError}
+	handlerFailed = &codes.Cause{Name: codes.Internal.Name, Msg: internalError, HTTP: http.StatusInternalServerError}
 )
 
 // returnMsg is the RETURN_MSG of a request refused for c.
 func returnMsg(c *codes.Cause) string {
 	switch c {
-	case outcomeUnknown, outcomeUnknownWithKey, handlerFailed:
+	case outcomeUnknown, outcomeUnknownWithKey, storeFailed, handlerFailed:
 		return c.Msg
 	default:
 		return codes.ReturnMsg(c)

@@ -52,21 +52,31 @@ func TestNotStored(t *testing.T) {
 		"timed out":     {context.DeadlineExceeded, msgUnknown, msgUnknownWithKey},
 		"slow":          {fmt.Errorf("%w: %w", codes.Unavailable, context.DeadlineExceeded), msgUnknown, msgUnknownWithKey},
 		"canceled":      {fmt.Errorf("%w: %w", codes.Unavailable, context.Canceled), msgUnknown, msgUnknownWithKey},
-		"without cause": {errors.New("a secret"), msgUnknown, msgUnknownWithKey},
+		"without cause": {errors.New("a secret"), msgInternal, msgInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, ts := start(t, ingest.Options{Journal: failing(c.err)})
-			for want, a := range map[string]answer{
-				c.plain: post(t, ts, `{"eventName":"test"}`),
-				c.key:   post(t, ts, `{"eventName":"test"}`, "Idempotency-Key: 1"),
-			} {
+			answers := []answer{post(t, ts, `{"eventName":"test"}`), post(t, ts, `{"eventName":"test"}`, "Idempotency-Key: 1")}
+			for i, a := range answers {
 				require.Equal(t, http.StatusOK, a.status)
 				require.Equal(t, "rejected", a.header.Get("X-Push-Result"))
 				require.Empty(t, a.header.Get("X-Push-Id"))
-				require.Equal(t, want, a.msg(t))
+				require.Equal(t, []string{c.plain, c.key}[i], a.msg(t))
 			}
 		})
 	}
+}
+
+// TestStoreRefuses is a push that the store finds at fault, for which nobody needs to look after the store.
+func TestStoreRefuses(t *testing.T) {
+	var log bytes.Buffer
+	_, ts := start(t, ingest.Options{
+		Log: slog.New(slog.NewTextHandler(&log, nil)), Journal: failing(fmt.Errorf("9 MB: %w", codes.BodyTooLarge)),
+	})
+	a := post(t, ts, `{"eventName":"test"}`)
+	require.Equal(t, http.StatusRequestEntityTooLarge, a.status)
+	require.Equal(t, "the body is too large; nothing was sent", a.msg(t))
+	require.Empty(t, log.String())
 }
 
 // TestPublishTimeout holds that a store that hangs does not hang the sender.

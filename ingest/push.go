@@ -59,23 +59,36 @@ func (s *Server) parse(body []byte) (rooms.Push, error) {
 // not wait for the answer.
 func (s *Server) publish(p rooms.Push) (rooms.Receipt, error) {
 	receipt, err := s.o.Journal.Publish(s.deadlines.next(), p)
-	if err == nil {
-		if s.storeFails.Load() && s.storeFails.CompareAndSwap(true, false) {
-			s.o.Log.Info("pushes can be stored again")
-		}
-		return receipt, nil
+	if err != nil {
+		return receipt, s.notStored(p, err)
+	}
+	if s.storeFails.Load() && s.storeFails.CompareAndSwap(true, false) {
+		s.o.Log.Info("pushes can be stored again")
+	}
+	return receipt, nil
+}
+
+// notStored is the cause that the sender of p is told after err, and logs the first of a row of them.
+func (s *Server) notStored(p rooms.Push, err error) *codes.Cause {
+	cause := codes.Of(err)
+	unknown := timedOut(err)
+	if cause != codes.Unavailable && cause != codes.Internal && !unknown {
+		return cause // a fault of this push, and no trouble of the store
 	}
 	s.o.Log.Debug("push not stored", "err", err)
 	if !s.storeFails.Swap(true) {
 		s.o.Log.Error("pushes cannot be stored, senders are told so", "err", err)
 	}
-	if cause := codes.Of(err); cause != codes.Internal && !timedOut(err) {
-		return receipt, cause
+	switch {
+	case unknown && p.Key == "":
+		return outcomeUnknown
+	case unknown:
+		return outcomeUnknownWithKey
+	case cause == codes.Internal:
+		return storeFailed
+	default:
+		return cause
 	}
-	if p.Key == "" {
-		return receipt, outcomeUnknown
-	}
-	return receipt, outcomeUnknownWithKey
 }
 
 // timedOut is whether err leaves open what became of the push: it may have been stored, or may be yet.
