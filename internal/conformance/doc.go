@@ -6,9 +6,9 @@
 // It prints one line when it is ready and then serves, with the timings the suites expect:
 //
 //   - /engine.io/ Engine.IO: every message, text or binary, is sent back.
-//   - /socket.io/ Socket.IO: on the namespaces / and /custom an event "auth" carries the handshake's auth ({} when there
-//     was none) on connect, "message" is answered by "message-back" with the same arguments, "message-with-ack" is
-//     acknowledged with them. Any other namespace is refused.
+//   - /socket.io/ Socket.IO: on the namespaces / and /custom an event "auth" carries the handshake's auth ({} when
+//     there was none) on connect, "message" is answered by "message-back" with the same arguments, "message-with-ack"
+//     is acknowledged with them. Any other namespace is refused.
 //
 // The suites are test-suite/test-suite.js in the repositories socketio/engine.io-protocol and
 // socketio/socket.io-protocol. They expect a server on localhost:3000:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -67,16 +68,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	mux.Handle("/engine.io/", eio)
 	mux.Handle("/socket.io/", sio)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }() // ends with server.Close
+	serving.Go(func() { failed <- server.Serve(listener) })
 	_, _ = fmt.Fprintf(out, "conformance server ready on http://%s\n", listener.Addr())
 	select {
 	case <-ctx.Done():
-		err = server.Close()
-		<-failed
-	case err = <-failed:
+		return server.Close()
+	case err := <-failed:
+		return err
 	}
-	return err
 }
 
 // anyOrigin lets pages of every origin read the answers.

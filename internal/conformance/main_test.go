@@ -34,9 +34,7 @@ func start(t *testing.T, args ...string) (addr string) {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
+		require.NoError(t, <-done)
 	})
 	_, addr, ok := strings.Cut(strings.TrimSpace(line), "ready on http://")
 	require.True(t, ok, line)

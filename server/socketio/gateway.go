@@ -34,10 +34,7 @@ type Gateway struct {
 	hub       *rooms.Hub
 	admission *rooms.Admission
 	welcome   engineio.Frame // 2001
-
-	work   context.Context // of all logins; ends when the last connection has closed
-	cancel context.CancelFunc
-	busy   sync.WaitGroup // inboxes being worked off
+	busy      sync.WaitGroup // inboxes being worked off
 }
 
 // New makes a Gateway and starts its engine. Shutdown or Close ends it.
@@ -46,7 +43,6 @@ func New(o Options) (*Gateway, error) {
 		return nil, errors.New("socketio: hub and admission are required")
 	}
 	g := &Gateway{hub: o.Hub, admission: o.Admission, welcome: statusFrame(codes.Connected)}
-	g.work, g.cancel = context.WithCancel(context.Background())
 	if o.Engine.Log == nil {
 		o.Engine.Log = o.Log
 	}
@@ -66,7 +62,6 @@ func New(o Options) (*Gateway, error) {
 		}},
 	})
 	if err != nil {
-		g.cancel()
 		return nil, err
 	}
 	g.bridge = b
@@ -91,9 +86,8 @@ func (g *Gateway) Close() error { return errors.Join(g.bridge.Close(), g.settle(
 // settleTime is how long cancelled logins may take to end.
 const settleTime = 2 * time.Second
 
-// settle ends the logins of connections that have closed and waits for them.
+// settle waits for the logins that were being worked on. All connections have closed, which cancelled them.
 func (g *Gateway) settle() error {
-	g.cancel()
 	done := make(chan struct{})
 	go func() { // ends with the last inbox
 		g.busy.Wait()

@@ -47,7 +47,7 @@ func (c *conn) ask(t task) {
 	}
 	if b.working == nil {
 		var ctx context.Context
-		ctx, b.working = context.WithCancel(c.g.work)
+		ctx, b.working = context.WithCancel(context.Background()) // until the connection closes
 		c.g.busy.Add(1)
 		go c.workOff(ctx)
 	}

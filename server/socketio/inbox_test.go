@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -43,7 +42,6 @@ func TestInboxIsBounded(t *testing.T) {
 	claims := &memoryClaims{byRoom: map[string]rooms.Claim{}, delay: 200 * time.Millisecond}
 	g := &Gateway{hub: rooms.NewHub()}
 	g.admission = rooms.NewAdmission(g.hub, claims, rooms.AdmissionOptions{})
-	g.work, g.cancel = context.WithCancel(context.Background())
 	var a asker
 	eng, err := engineio.New(engineio.Options{
 		Log: slog.New(slog.DiscardHandler),

@@ -153,7 +153,7 @@ func (c *conn) ReadyState() string {
 }
 
 func (c *conn) Close(bool)                  { c.s.Close("forced close") }
-func (c *conn) Id() string                  { return c.s.ID() }
+func (c *conn) Id() string                  { return c.s.ID() } //nolint:revive // the library's spelling
 func (c *conn) Protocol() int               { return c.s.Protocol() }
 func (c *conn) Request() *types.HttpContext { return c.b.lib.request }
 func (c *conn) RemoteAddress() string       { return c.s.RemoteAddr() }

@@ -60,8 +60,8 @@ type packet struct {
 	args []byte // what stands between the brackets behind the name, without the comma: zero or more JSON values
 }
 
-// decode reads the text of one packet. It is the only way in for what strangers send: nothing the protocol does not know
-// gets any further, because the library ends the process over some of it.
+// decode reads the text of one packet. It is the only way in for what strangers send: nothing the protocol does not
+// know gets any further, because the library ends the process over some of it.
 func decode(b []byte) (packet, error) {
 	p := packet{namespace: mainNamespace}
 	if !utf8.Valid(b) {

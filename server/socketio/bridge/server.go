@@ -26,8 +26,8 @@ type Options struct {
 	ConnectTimeout time.Duration
 }
 
-// Namespace is what an application does with one namespace. The calls for one Socket never overlap: first Connected, then
-// events in the order they were sent, last Closed. Closed alone may come while an event's handler runs.
+// Namespace is what an application does with one namespace. For one Socket first Connected is called, then events in
+// the order they were sent, one at a time, last Closed; that one may come while an event's handler still runs.
 type Namespace struct {
 	// Connected is called when a client has been let in. It must send connect, the answer the client waits for, before
 	// anything else. auth is the JSON object of the client's handshake, nil if it sent none.

@@ -22,9 +22,12 @@ func DialPolling(addr, path string) (*Polling, error) {
 	p.client.Transport = &http.Transport{}
 	p.client.Timeout = Patience
 	status, body, err := p.Get()
-	if err != nil || status != http.StatusOK {
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("handshake: %d %s", status, body)
+	}
+	if err != nil {
 		p.Close()
-		return nil, fmt.Errorf("handshake: %d %s %v", status, body, err)
+		return nil, err
 	}
 	var open struct {
 		SID string `json:"sid"`
@@ -39,18 +42,20 @@ func DialPolling(addr, path string) (*Polling, error) {
 }
 
 // Get polls once.
-func (p *Polling) Get() (status int, body string, err error) {
-	res, err := p.client.Get(p.url)
-	return result(res, err)
-}
+func (p *Polling) Get() (status int, body string, err error) { return p.do(http.MethodGet, "") }
 
 // Post sends a payload.
 func (p *Polling) Post(payload string) (status int, body string, err error) {
-	res, err := p.client.Post(p.url, "text/plain;charset=UTF-8", strings.NewReader(payload))
-	return result(res, err)
+	return p.do(http.MethodPost, payload)
 }
 
-func result(res *http.Response, err error) (int, string, error) {
+func (p *Polling) do(method, payload string) (status int, body string, err error) {
+	req, err := http.NewRequest(method, p.url, strings.NewReader(payload))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+	res, err := p.client.Do(req)
 	if err != nil {
 		return 0, "", err
 	}
@@ -63,8 +68,11 @@ func result(res *http.Response, err error) (int, string, error) {
 func (p *Polling) Packets(count int) (packets []string, err error) {
 	for end := time.Now().Add(Patience); len(packets) < count && time.Now().Before(end); {
 		status, body, err := p.Get()
-		if err != nil || status != http.StatusOK {
-			return packets, fmt.Errorf("poll: %d %s %v", status, body, err)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("poll: %d %s", status, body)
+		}
+		if err != nil {
+			return packets, err
 		}
 		for _, k := range strings.Split(body, "\x1e") {
 			switch k {

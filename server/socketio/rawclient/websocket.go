@@ -57,6 +57,7 @@ func (w *WebSocket) handshake(addr, path string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = res.Body.Close() }() // of a 101 it is empty, and the connection stays
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(res.Body)
 		return fmt.Errorf("upgrade refused: %s %s", res.Status, body)
