@@ -101,8 +101,8 @@ func (b *Backbone) Claims() rooms.Claims { return b }
 
 // How long to wait before connecting again when that failed.
 const (
-	redialMin = 10 * time.Millisecond
-	redialMax = 5 * time.Second
+	firstRedial   = 10 * time.Millisecond
+	slowestRedial = 5 * time.Second
 )
 
 // maxWindow is the most messages that publishers may be ahead of a follower.
@@ -151,7 +151,7 @@ func (b *Backbone) dial() (*link, error) {
 // keepLink replaces the link when it broke, which it does only when the server cut it off. It ends when b closes.
 func (b *Backbone) keepLink(l *link) {
 	defer b.keeping.Done()
-	wait := redialMin
+	wait := firstRedial
 	for {
 		select {
 		case <-l.dead:
@@ -168,12 +168,12 @@ func (b *Backbone) keepLink(l *link) {
 			case <-b.done:
 				return
 			}
-			wait = min(2*wait, redialMax)
+			wait = min(2*wait, slowestRedial)
 			continue
 		}
 		b.log.Warn("connected to the NATS server again", "lost", l.cause)
 		b.present.Store(next)
-		l, wait = next, redialMin
+		l, wait = next, firstRedial
 		b.doubtAll()
 	}
 }

@@ -15,7 +15,8 @@ const maxUndelivered = 64 << 20
 // what has been sent and not acknowledged, and what has been acknowledged and not delivered. Waiting publishers are
 // let in in the order they came. Without a follower only the unacknowledged count.
 type window struct {
-	size int // set once: most messages on their way
+	size  int   // set once: most messages on their way
+	bytes int64 // set once: most bytes on their way
 
 	mu      sync.Mutex
 	sent    int    // publishes let in and not yet out again
@@ -45,7 +46,7 @@ func newWindow(size int) *window {
 	for n < size {
 		n *= 2
 	}
-	return &window{size: size, cursors: make(map[*cursor]struct{}), sizes: make([]int32, n)}
+	return &window{size: size, bytes: maxUndelivered, cursors: make(map[*cursor]struct{}), sizes: make([]int32, n)}
 }
 
 // enter waits until a message of n bytes may be sent. Every enter without error needs one leave.
@@ -203,7 +204,7 @@ func (w *window) fits(n int) bool {
 	if len(w.cursors) > 0 && w.top > w.low {
 		late = int(min(w.top-w.low, uint64(w.size)))
 	}
-	return w.sent < maxInFlight && w.sent+late < w.size && (w.held == 0 || w.held+int64(n) <= maxUndelivered)
+	return w.sent < maxInFlight && w.sent+late < w.size && (w.held == 0 || w.held+int64(n) <= w.bytes)
 }
 
 func (w *window) admit(n int) *slot {
