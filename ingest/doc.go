@@ -25,5 +25,6 @@
 // Options.BodyTimeout at the most. Web pages are kept out by asking for Content-Type application/json, which makes a
 // browser send a preflight, and by refusing every preflight: this package never sets a CORS header.
 //
-// A push that was received whole is published even if its sender hangs up meanwhile.
+// A push that was received whole is published even if its sender hangs up meanwhile. When the store does not answer in
+// time, the sender is told that the outcome is not known, and never that nothing was sent.
 package ingest
