@@ -134,6 +134,11 @@ func (b *bed) client() *client {
 	b.t.Helper()
 	select {
 	case c := <-b.conns:
+		require.Eventually(b.t, func() bool { // the client may know of it before we are through
+			c.s.mu.Lock()
+			defer c.s.mu.Unlock()
+			return c.s.st != stOpening
+		}, patience, time.Millisecond/4)
 		return c
 	case <-time.After(patience):
 		require.FailNow(b.t, "no session was opened")
@@ -426,6 +431,17 @@ func bothReaders(t *testing.T, f func(t *testing.T, reader func(o *Options))) {
 	t.Helper()
 	t.Run("epoll", func(t *testing.T) { f(t, func(*Options) {}) })
 	t.Run("portable", func(t *testing.T) { f(t, func(o *Options) { o.Portable = true }) })
+}
+
+// inTime runs a test whose timing a busy machine can spoil, a few times if need be.
+func inTime(t *testing.T, attempt func() bool) {
+	t.Helper()
+	for range 5 {
+		if attempt() {
+			return
+		}
+	}
+	require.Fail(t, "never in time")
 }
 
 // soon is a context that ends when a test has waited long enough.

@@ -35,13 +35,18 @@ func (s *Session) noteLife(now int64) {
 	}
 }
 
-// pong notes the answer to a ping: the next one is due an interval from now. The wheel learns of it when it comes by.
+// pong notes the answer to a ping: the next one is due an interval from now. As a rule that is later than where the wheel
+// has the session, and the wheel learns of it when it comes by.
 func (s *Session) pong() {
 	now := s.srv.clock()
 	s.mu.Lock()
 	if s.flags.has(awaiting) {
 		s.flags &^= awaiting
-		s.due = now + int64(s.srv.o.PingInterval)
+		next := now + int64(s.srv.o.PingInterval)
+		if next < s.due {
+			s.srv.wheel.add(s, next)
+		}
+		s.due = next
 	}
 	s.mu.Unlock()
 }
@@ -104,7 +109,7 @@ func (s *Session) beat(now int64) {
 	default:
 		// From the time the ping was due, not from now: the client counts like that, and our timeout must not come after
 		// its own. Unless we are so late that it would have no chance.
-		if late := now - s.due; late > int64(o.PingTimeout)/4 {
+		if late := now - s.due; late > int64(o.PingTimeout)/2 {
 			s.due = now
 		}
 		s.due += int64(o.PingTimeout)

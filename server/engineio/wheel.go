@@ -21,16 +21,19 @@ type wheel struct {
 	slots []*Session
 	now   int64 // the tick that was run last
 
-	due []*Session // run's
+	// Run's own.
+	last int64 // when advance was called last, by the clock
+	due  []*Session
 }
 
 func newWheel(o *Options, clock func() int64) *wheel {
 	tick := min(max(min(o.PingInterval, o.PingTimeout)/64, time.Millisecond), 250*time.Millisecond)
 	longest := max(o.PingInterval, o.PingTimeout, lingerTime)
 	return &wheel{
+		last:  clock(),
 		tick:  int64(tick),
 		clock: clock,
-		limit: int64(max(o.PingTimeout/2, 50*time.Millisecond)),
+		limit: int64(time.Second),
 		done:  make(chan struct{}),
 		ended: make(chan struct{}),
 		slots: make([]*Session, int(longest/tick)+2),
@@ -81,22 +84,26 @@ func (w *wheel) run() {
 	defer close(w.ended)
 	t := time.NewTicker(time.Duration(w.tick))
 	defer t.Stop()
-	before := w.clock()
 	for {
 		select {
 		case <-w.done:
 			return
 		case <-t.C:
+			w.advance()
 		}
-		now := w.clock()
-		if late := now - before - w.tick; late > w.limit {
-			// The process was stopped, or its machine asleep. Clients' answers may lie in the sockets: nobody's time passed.
-			w.stall.Add(late)
-			now -= late
-		}
-		before = now
-		w.turn(now)
 	}
+}
+
+// advance turns the wheel to the present.
+func (w *wheel) advance() {
+	now := w.clock()
+	if late := now - w.last - w.tick; late > w.limit {
+		// The process was stopped, or its machine asleep. Clients' answers may lie in the sockets: nobody's time has passed.
+		w.stall.Add(late)
+		now -= late
+	}
+	w.last = now
+	w.turn(now)
 }
 
 // turn calls all whose time has come.
