@@ -27,7 +27,10 @@ func TestHandshake(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.Equal(t, "*", header.Get("Access-Control-Allow-Origin"))
 		requireOpen(t, body, `["websocket"]`)
-		ws(t, addr, base+"?EIO=4&transport=websocket").Close() // checks OPEN
+		w, err := rawclient.Dial(addr, base+"?EIO=4&transport=websocket")
+		require.NoError(t, err)
+		requireOpen(t, read(t, w), "[]")
+		w.Close()
 		for _, query := range []string{
 			"transport=polling", "EIO=abc&transport=polling", "EIO=3&transport=polling", "EIO=5&transport=polling",
 			"EIO=4", "EIO=4&transport=abc", "EIO=4&transport=polling&sid=unknown", "EIO=4&transport=websocket",
@@ -47,7 +50,7 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestEchoOverPolling(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	for _, payload := range []string{"4hello", "4test1\x1e4test2\x1e4test3", "4hello\x1ebAQIDBA==", "4聊天"} {
 		p := poll(t, addr, echoPoll)
 		status, body, err := p.Post(payload)
@@ -62,7 +65,7 @@ func TestEchoOverPolling(t *testing.T) {
 }
 
 func TestEchoOverWebSocket(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	w := ws(t, addr, echoWS)
 	for _, packet := range []string{"4hello", "b:\x01\x02\x03\x04", "4", "b:", "4" + strings.Repeat("x", 100_000)} {
 		send(t, w, packet)
@@ -71,7 +74,7 @@ func TestEchoOverWebSocket(t *testing.T) {
 }
 
 func TestInvalidPacketEndsTheSession(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	p := poll(t, addr, echoPoll)
 	status, _, err := p.Post("abc")
 	require.NoError(t, err)
@@ -83,7 +86,7 @@ func TestInvalidPacketEndsTheSession(t *testing.T) {
 }
 
 func TestSecondPollEndsTheSession(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	p := poll(t, addr, echoPoll)
 	first := make(chan string, 1)
 	go func() {
@@ -131,7 +134,7 @@ func TestHeartbeatOverWebSocket(t *testing.T) {
 }
 
 func TestClientCloses(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	p := poll(t, addr, echoPoll)
 	pending := make(chan string, 1)
 	go func() {
@@ -152,7 +155,7 @@ func TestClientCloses(t *testing.T) {
 }
 
 func TestUpgrade(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	for _, base := range []string{"/engine.io/", "/socket.io/"} {
 		p := poll(t, addr, base+"?EIO=4&transport=polling")
 		path := base + "?EIO=4&transport=websocket&sid=" + p.SID
@@ -179,7 +182,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestMaxPayload(t *testing.T) {
-	addr := start(t)
+	addr := startCalm(t)
 	w := ws(t, addr, echoWS)
 	send(t, w, "4"+strings.Repeat("x", 1_000_000))
 	requireClosed(t, w)

@@ -67,7 +67,7 @@ func (l pollLink) closed(t *testing.T) {
 
 // overBoth runs a test over WebSocket and over polling.
 func overBoth(t *testing.T, f func(t *testing.T, open func() link)) {
-	addr := start(t)
+	addr := startCalm(t)
 	t.Run("websocket", func(t *testing.T) {
 		f(t, func() link { return wsLink{ws(t, addr, sioWS)} })
 	})

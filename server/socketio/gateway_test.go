@@ -307,7 +307,7 @@ func (n *node) crowd(count int) []*client {
 // TestFrozenHolderIsReplaced: a holder that neither reads nor answers loses its room to a newcomer within the probe's
 // time, a live one keeps it.
 func TestFrozenHolderIsReplaced(t *testing.T) {
-	n := start(t)
+	n := startProbing(t, 500*time.Millisecond)
 	holder, frozen, newcomer := n.connect(""), n.connectFrozen(), n.connect("")
 	holder.send(`42["loginRoom","live"]`)
 	holder.expect(loggedIn("live"))
@@ -328,10 +328,10 @@ func TestFrozenHolderIsReplaced(t *testing.T) {
 // TestWaitingLoginStillAnswersPings: the connection whose own login waits for a probe is not deaf meanwhile.
 func TestWaitingLoginStillAnswersPings(t *testing.T) {
 	n := start(t, withEngine(func(o *engineio.Options) {
-		o.PingInterval, o.PingTimeout = 50*time.Millisecond, 200*time.Millisecond
+		o.PingInterval, o.PingTimeout = 50*time.Millisecond, 500*time.Millisecond
 	}))
 	c := n.connect("")
-	n.claims.set(700*time.Millisecond, nil)
+	n.claims.set(800*time.Millisecond, nil)
 	c.send(`42["loginRoom","456"]`)
 	c.expect(loggedIn("456")) // some heartbeats later
 	n.claims.set(0, nil)
@@ -353,7 +353,7 @@ func TestOwnGhost(t *testing.T) {
 
 // TestInboxOverflowLosesNothing sends far more logins than an inbox holds, faster than they can be decided.
 func TestInboxOverflowLosesNothing(t *testing.T) {
-	n := start(t, withEngine(func(o *engineio.Options) { o.PingInterval, o.PingTimeout = time.Second, time.Second }))
+	n := start(t, withEngine(func(o *engineio.Options) { o.PingInterval, o.PingTimeout = time.Second, 5*time.Second }))
 	c, bystander := n.connect(""), n.connect("")
 	n.claims.set(time.Millisecond, nil)
 	const count = 600

@@ -250,7 +250,7 @@ func TestPanicInHandler(t *testing.T) {
 }
 
 func TestConnectTimeout(t *testing.T) {
-	k, b, addr := startCounting(t, func(o *Options) { o.ConnectTimeout = 200 * time.Millisecond })
+	k, b, addr := startCounting(t, func(o *Options) { o.ConnectTimeout = time.Second })
 	silent, refused, entered, left := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
 	require.NoError(t, refused.Send("40/random,"))
 	require.NoError(t, entered.Send("40"))
