@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"sync"
@@ -361,14 +362,64 @@ func TestEveryAcceptedPushIsDeliveredBeforeAStop(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAFailedPartStopsTheService(t *testing.T) {
-	_, c, err := load([]string{"--public-addr=127.0.0.1:0", "--ingest-addr=127.0.0.1:0", "--data-dir", t.TempDir()}, env(nil), io.Discard)
+// startInside starts a service whose parts a test can reach.
+func startInside(ctx context.Context, t *testing.T, args ...string) (*service, *logBuffer, chan error) {
+	t.Helper()
+	args = append([]string{"--public-addr=127.0.0.1:0", "--ingest-addr=127.0.0.1:0", "--data-dir", t.TempDir()}, args...)
+	_, c, err := load(args, env(nil), io.Discard)
 	require.NoError(t, err)
 	log := &logBuffer{}
 	s := newService(c, newLogger(log, "info"))
 	done := make(chan error, 1)
-	go func() { done <- s.run(t.Context()) }()
+	go func() { done <- s.run(ctx) }()
 	log.await(t, "ingest listener ready")
+	return s, log, done
+}
+
+func TestAFailedPartStopsTheService(t *testing.T) {
+	s, _, done := startInside(t.Context(), t)
 	s.fail(fmt.Errorf("listener 127.0.0.1:1: too many open files"))
 	require.EqualError(t, <-done, "listener 127.0.0.1:1: too many open files")
+}
+
+func TestStopWaitsForWhatIsStoredToBeDelivered(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	s, _, done := startInside(ctx, t)
+	s.journal.stored.Add(1) // as if the follower were behind
+	behind := s.journal.stored.Load()
+	stop()
+	require.Eventually(t, s.requests.closed.Load, patience, time.Millisecond)
+	select {
+	case err := <-done:
+		t.Fatal("stopped before the push was delivered:", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	s.journal.delivered.Store(behind)
+	require.NoError(t, <-done)
+}
+
+func TestStopSaysWhatWasNotDelivered(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	s, _, done := startInside(ctx, t, "--drain=300ms")
+	s.journal.stored.Store(7)
+	s.journal.delivered.Store(4)
+	stop()
+	require.EqualError(t, <-done,
+		"not stopped in order within --drain 300ms: pushes 5 to 7 are stored but were not delivered")
+}
+
+func TestRequestsThatComeWhileDrainingAreNotWaitedFor(t *testing.T) {
+	f := &inFlight{}
+	f.next = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		require.Equal(t, int64(1), f.n.Load())
+		f.close()
+		before := f.next
+		f.next = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			require.Equal(t, int64(1), f.n.Load(), "a second one does not count")
+		})
+		f.ServeHTTP(nil, nil)
+		f.next = before
+	})
+	f.ServeHTTP(nil, nil)
+	require.Zero(t, f.n.Load())
 }
