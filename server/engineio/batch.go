@@ -2,8 +2,8 @@ package engineio
 
 import "sync"
 
-// Batch sends the same frames to many sessions and wakes each writer once. It belongs to one goroutine, and is not to be
-// used after Flush.
+// Batch sends the same frames to many sessions and wakes each writer once. It belongs to one goroutine, and is not to
+// be used after Flush.
 type Batch struct {
 	srv    *Server
 	frames []Frame
@@ -39,8 +39,8 @@ func (b *Batch) Add(s *Session) {
 	}
 }
 
-// Flush starts the writing. While a writer is far behind it waits for it, so no lock may be held that a Handler, or anyone
-// who queues, may need. It does not wait for clients.
+// Flush starts the writing. While a writer is far behind it waits for it, so no lock may be held that a Handler, or
+// anyone who queues, may need. It does not wait for clients.
 func (b *Batch) Flush() {
 	for i, w := range b.srv.writers {
 		if l := b.lists[i]; len(l) > 0 {

@@ -100,8 +100,8 @@ func (x *sinks) await(tb testing.TB, n int64) {
 	}
 }
 
-// BenchmarkFanOut sends one frame to 1,000 sockets per operation; the clients are in the same process, so their reading is
-// in the CPU figure too. "burst" waits for the clients only every 8 pushes.
+// BenchmarkFanOut sends one frame to 1,000 sockets per operation; the clients are in the same process, so their
+// reading is in the CPU figure too. "burst" waits for the clients only every 8 pushes.
 func BenchmarkFanOut(b *testing.B) {
 	const sockets = 1000
 	for _, burst := range []int{1, 8} {
@@ -166,12 +166,14 @@ func BenchmarkIdle(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				fmt.Fprint(nc, "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+				_, _ = fmt.Fprint(nc, "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 					"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 				r.Reset(nc)
-				if _, err := http.ReadResponse(r, nil); err != nil {
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
 					b.Fatal(err)
 				}
+				resp.Body.Close()
 				conns = append(conns, nc)
 			}
 			time.Sleep(200 * time.Millisecond)

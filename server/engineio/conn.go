@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// conn is one WebSocket: the session's own, or one that tries to become it. Exactly one goroutine at a time reads from it:
-// the one that called start, a worker of the poller, its own loop, or unpark. Only the session's writer or flusher writes
-// to it once it is the session's own; before that only the reader does.
+// conn is one WebSocket: the session's own, or one that tries to become it. Exactly one goroutine at a time reads from
+// it: the one that called start, a worker of the poller, its own loop, or unpark. Only the session's writer or flusher
+// writes to it once it is the session's own; before that only the reader does.
 type conn struct {
 	// Set once.
 	srv *Server
@@ -234,8 +234,8 @@ func (c *conn) write(b []byte) error {
 	return err
 }
 
-// kill ends the connection from anywhere: its reader sees the end and closes it. Under the poller the file descriptor must
-// not be closed here: it would leave the epoll set without an event, and the reader would never know.
+// kill ends the connection from anywhere: its reader sees the end and closes it. Under the poller the file descriptor
+// must not be closed here: it would leave the epoll set without an event, and the reader would never know.
 func (c *conn) kill() {
 	switch {
 	case c.polled():

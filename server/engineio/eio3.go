@@ -10,10 +10,10 @@ import (
 //
 //   - the client sends the heartbeats, the server answers;
 //   - a binary packet begins with the packet type, the byte 4, on a WebSocket too;
-//   - a polling body is a row of <length>:<packet>, the length in UTF-16 code units (a JavaScript string's length), bytes
-//     as "b4" + base64;
-//   - a client that did not ask for b64=1 in its handshake gets a body with bytes in it in a binary form:
-//     0 for text or 1 for bytes, the length's decimal digits as one byte each, 255, the packet. It may send that form too.
+//   - a polling body is a row of <length>:<packet>, the length in UTF-16 code units (a JavaScript string's length),
+//     bytes as "b4" + base64;
+//   - a client that did not ask for b64=1 in its handshake gets a body with bytes in it in a binary form: 0 for text
+//     or 1 for bytes, the length's decimal digits as one byte each, 255, the packet. It may send that form too.
 
 const messageType3 = 4
 

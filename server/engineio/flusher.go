@@ -1,16 +1,18 @@
 package engineio
 
 import (
+	"errors"
 	"net"
+	"os"
 	"time"
 )
 
 // flushChunk is how much a flusher writes under one deadline.
 const flushChunk = 64 << 10
 
-// handOver starts a flusher for what the socket did not take. A flusher lives while the peer's window is full, or for the
-// time of a write where there is no other way (TLS in the process). It ends when the queue is empty, when the peer takes
-// nothing for Options.WriteTimeout, or when the connection is killed.
+// handOver starts a flusher for what the socket did not take. A flusher lives while the peer's window is full, or for
+// the time of a write where there is no other way (TLS in the process). It ends when the queue is empty, when the peer
+// takes nothing for Options.WriteTimeout, or when the connection is killed.
 func (s *Session) handOver(q *queue, c *conn) {
 	s.mu.Lock()
 	if s.st == stClosed || s.flags.has(abandoned) && c.raw != nil {
@@ -55,7 +57,7 @@ func (s *Session) flusher(q *queue, c *conn) {
 			s.mu.Unlock()
 			if err != nil || gone {
 				s.srv.stats.wrote(&t)
-				s.flushFailed(q, c, err)
+				s.flushFailed(q, err)
 				return
 			}
 			for n += at; len(frames) > 0 && n >= len(frames[0]); frames = frames[1:] {
@@ -81,10 +83,10 @@ func (s *Session) flusher(q *queue, c *conn) {
 }
 
 // flushFailed ends a session whose peer takes nothing or is gone.
-func (s *Session) flushFailed(q *queue, c *conn, err error) {
+func (s *Session) flushFailed(q *queue, err error) {
 	q.free()
 	reason := ReasonClient
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		reason = ReasonWriteTimeout
 	}
 	s.lost(reason)

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzFrames: however the bytes are cut into reads, the parser finds the same, never panics and never holds more than was
-// sent.
+// FuzzFrames: however the bytes are cut into reads, the parser finds the same, never panics and never holds more than
+// was sent.
 func FuzzFrames(f *testing.F) {
 	for _, x := range frameCases {
 		if len(x.in) < 4096 {

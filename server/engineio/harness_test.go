@@ -298,6 +298,7 @@ func dialWS(addr, query string, header ...string) (*ws, error) {
 		nc.Close()
 		return nil, err
 	}
+	defer resp.Body.Close()
 	if resp.StatusCode != 101 {
 		raw, _ := io.ReadAll(resp.Body)
 		nc.Close()

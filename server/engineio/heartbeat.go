@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Frames of the heartbeat. The empty control ping is how a protocol 3 client, which never answers a ping packet, is probed.
+// Frames of the heartbeat. The empty control ping is how a protocol 3 client, which never answers a ping packet, is
+// probed.
 var (
 	pingFrame    = textPacket("2")
 	noopFrame    = textPacket("6")
@@ -35,8 +36,8 @@ func (s *Session) noteLife(now int64) {
 	}
 }
 
-// pong notes the answer to a ping: the next one is due an interval from now. As a rule that is later than where the wheel
-// has the session, and the wheel learns of it when it comes by.
+// pong notes the answer to a ping: the next one is due an interval from now. As a rule that is later than where the
+// wheel has the session, and the wheel learns of it when it comes by.
 func (s *Session) pong() {
 	now := s.srv.clock()
 	s.mu.Lock()
@@ -51,7 +52,8 @@ func (s *Session) pong() {
 	s.mu.Unlock()
 }
 
-// ask sends a ping, or whatever else makes the client give a sign of life; mu is held. It tells whether the writer has work.
+// ask sends a ping, or whatever else makes the client give a sign of life; mu is held. It tells whether the writer has
+// work.
 func (s *Session) ask() (list bool) {
 	s.flags |= awaiting
 	switch {
@@ -122,8 +124,8 @@ func (s *Session) beat(now int64) {
 }
 
 // Probe asks the client for a sign of life now, or joins whoever asks already, and tells whether anything came from it
-// after since. It waits until something comes, the session closes or ctx is done. A paused session counts as alive: it is
-// we who do not listen.
+// after since. It waits until something comes, the session closes or ctx is done. A paused session counts as alive: it
+// is we who do not listen.
 func (s *Session) Probe(ctx context.Context, since time.Time) bool {
 	mark := s.srv.clockAt(since)
 	for {

@@ -64,7 +64,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	socket := transport == "websocket"
-	if upgrade := len(r.Header["Upgrade"]) > 0; upgrade != socket || q.Has("j") { // j: JSONP, which no client needs any more
+	jsonp := q.Has("j") // which no client needs any more
+	if upgrade := len(r.Header["Upgrade"]) > 0; upgrade != socket || jsonp {
 		fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}

@@ -115,8 +115,8 @@ func (s *Session) release() error {
 }
 
 // Pause stops the delivery of messages; it may only be called inside Handler.Message. What was read already is kept
-// (heartbeats in it still count), then nothing more is read and TCP slows the client down. No goroutine and no lock waits
-// meanwhile. A paused session does not fail its heartbeat: it is us who do not listen.
+// (heartbeats in it still count), then nothing more is read and TCP slows the client down. No goroutine and no lock
+// waits meanwhile. A paused session does not fail its heartbeat: it is us who do not listen.
 func (s *Session) Pause() {
 	s.mu.Lock()
 	if s.st == stOpen {

@@ -78,6 +78,7 @@ func TestChunkedBodyAboveTheLimitIs413(t *testing.T) {
 		"65\r\n" + strings.Repeat("4", 0x65) + "\r\n")...) // one byte too many; the end of the body never comes
 	resp, err := http.ReadResponse(c.r, nil)
 	require.NoError(t, err)
+	defer resp.Body.Close()
 	require.Equal(t, 413, resp.StatusCode)
 	require.Equal(t, ReasonError, b.client().reason(t))
 }
@@ -91,6 +92,7 @@ func TestBodyThatStalls(t *testing.T) {
 	_ = c.nc.SetReadDeadline(time.Now().Add(patience))
 	resp, err := http.ReadResponse(c.r, nil)
 	require.NoError(t, err, "the server gives up by itself")
+	defer resp.Body.Close()
 	require.Equal(t, 400, resp.StatusCode)
 	b.client().reason(t)
 }
@@ -321,7 +323,8 @@ func TestWriteTimeout(t *testing.T) {
 	_ = c
 }
 
-// A slow client that keeps reading gets everything, however little it takes at a time, and can be written to afterwards.
+// A slow client that keeps reading gets everything, however little it takes at a time, and can be written to
+// afterwards.
 func TestSteadySlowReaderIsKept(t *testing.T) {
 	b := newBed(t, func(o *Options) { o.WriteTimeout = time.Second; o.MaxQueue = 64 << 20 })
 	c := b.socket()

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller reads all WebSockets of a server with one epoll instance, one goroutine that waits and a few that read: an idle
-// connection costs no goroutine. The epoll descriptor itself waits in Go's own poller, so no thread is spent on it and
-// closing it ends the wait.
+// poller reads all WebSockets of a server with one epoll instance, one goroutine that waits and a few that read: an
+// idle connection costs no goroutine. The epoll descriptor itself waits in Go's own poller, so no thread is spent on
+// it and closing it ends the wait.
 //
-// A connection is armed for one event at a time (EPOLLONESHOT): whoever got it owns the connection's reading until it arms
-// it again, so messages stay in order.
+// A connection is armed for one event at a time (EPOLLONESHOT): whoever got it owns the connection's reading until it
+// arms it again, so messages stay in order.
 type poller struct {
 	ep   *os.File
 	fd   int
@@ -99,8 +99,8 @@ func (p *poller) enter(c *conn) error {
 	return p.control(c, unix.EPOLL_CTL_ADD)
 }
 
-// control changes the epoll set. It uses the bare descriptors: c's is only ever closed by its reader, which is the caller,
-// and the epoll instance's after all readers.
+// control changes the epoll set. It uses the bare descriptors: c's is only ever closed by its reader, which is the
+// caller, and the epoll instance's after all readers.
 func (p *poller) control(c *conn, op int) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: c.slot}
 	return unix.EpollCtl(p.fd, op, int(c.fd), &ev)

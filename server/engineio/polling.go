@@ -89,7 +89,8 @@ func (s *Session) wait(r *http.Request) bool {
 	return false
 }
 
-// response makes the answer to a poll; mu is held on entry and released. Not ok: a WebSocket has taken the session over.
+// response makes the answer to a poll; mu is held on entry and released. Not ok: a WebSocket has taken the session
+// over.
 func (s *Session) response() (body []byte, binary, ok bool) {
 	if s.conn != nil {
 		s.mu.Unlock()
@@ -155,7 +156,8 @@ func (s *Session) reply(w http.ResponseWriter, body []byte, binary bool) error {
 	h["Cache-Control"] = noStore
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(s.srv.o.WriteTimeout)) // not every ResponseWriter can; then the server's own holds
+	// Not every ResponseWriter can; then the HTTP server's own timeout holds.
+	_ = rc.SetWriteDeadline(time.Now().Add(s.srv.o.WriteTimeout))
 	_, err := w.Write(body)
 	if err == nil {
 		if err = rc.Flush(); errors.Is(err, http.ErrNotSupported) {
@@ -227,8 +229,8 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(okBody)
 }
 
-// readBody reads the whole body into buf, at most MaxPayload bytes and no longer than the client may be silent. Status 0
-// is success; else it says what to answer, and why the session ends.
+// readBody reads the whole body into buf, at most MaxPayload bytes and no longer than the client may be silent. Status
+// 0 is success; else it says what to answer, and why the session ends.
 func (s *Session) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Request) (status int, reason string) {
 	o := &s.srv.o
 	if r.ContentLength > int64(o.MaxPayload) {

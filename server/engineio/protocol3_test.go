@@ -237,6 +237,7 @@ func TestHTTP10Client(t *testing.T) {
 	c.raw([]byte("GET /engine.io/?EIO=4&transport=polling HTTP/1.0\r\n\r\n")...)
 	resp, err := http.ReadResponse(c.r, nil)
 	require.NoError(t, err)
+	defer resp.Body.Close()
 	require.Equal(t, 200, resp.StatusCode)
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
@@ -246,5 +247,6 @@ func TestHTTP10Client(t *testing.T) {
 	up.raw([]byte("GET /engine.io/?EIO=4&transport=websocket HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")...)
 	resp, err = http.ReadResponse(up.r, nil)
 	require.NoError(t, err)
+	defer resp.Body.Close()
 	require.Equal(t, 400, resp.StatusCode)
 }

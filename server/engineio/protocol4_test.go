@@ -480,6 +480,7 @@ func TestQuickClientIsHeard(t *testing.T) {
 				"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), frame...)...)
 			resp, err := http.ReadResponse(c.r, nil)
 			require.NoError(t, err)
+			defer resp.Body.Close()
 			require.Equal(t, 101, resp.StatusCode)
 			require.Equal(t, byte('0'), c.text()[0])
 			require.Equal(t, "4early", c.text())

@@ -2,9 +2,9 @@ package engineio
 
 import "sync"
 
-// queue holds what waits for one client. Its bytes are counted in Session.queued and bounded by Options.MaxQueue: a client
-// that does not read loses its session, nobody waits for it and nothing is dropped from the middle. Queues are pooled: an
-// idle session has none.
+// queue holds what waits for one client. Its bytes are counted in Session.queued and bounded by Options.MaxQueue: a
+// client that does not read loses its session, nobody waits for it and nothing is dropped from the middle. Queues are
+// pooled: an idle session has none.
 type queue struct {
 	frames []Frame
 }
@@ -65,7 +65,8 @@ func (s *Session) mark() bool {
 	return true
 }
 
-// Send queues frames, all together and in order, and starts the writing. It never blocks. A closed session takes nothing.
+// Send queues frames, all together and in order, and starts the writing. It never blocks. A closed session takes
+// nothing.
 func (s *Session) Send(frames ...Frame) {
 	if list, _ := s.enqueue(frames); list {
 		s.w.add(s)

@@ -122,8 +122,8 @@ func (srv *Server) find(id string) *Session {
 // errRefused is a session that was not opened.
 var errRefused = errors.New("session refused")
 
-// open makes a session and its handler and enters it. The session takes frames from the start; established makes it write
-// them.
+// open makes a session and its handler and enters it. The session takes frames from the start; established makes it
+// write them.
 func (srv *Server) open(r *http.Request, eio uint8, b64 bool) (*Session, error) {
 	var b [15]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process rather than be predictable
@@ -241,12 +241,13 @@ func (srv *Server) callClosed(h Handler, s *Session, reason string) {
 	h.Closed(reason)
 }
 
-// closesPerSecond is how fast Shutdown closes sessions when it has the time: their clients come back elsewhere, or here.
+// closesPerSecond is how fast Shutdown closes sessions when it has the time: their clients come back elsewhere, or
+// here.
 const closesPerSecond = 1000
 
-// Shutdown refuses new sessions with 503, closes the open ones after their queues, spread over at most four fifths of the
-// time until ctx's deadline, waits for them and ends all goroutines. It returns ctx's error when that came first; then
-// what was left has been cut off. It must not be called from a Handler.
+// Shutdown refuses new sessions with 503, closes the open ones after their queues, spread over at most four fifths of
+// the time until ctx's deadline, waits for them and ends all goroutines. It returns ctx's error when that came first;
+// then what was left has been cut off. It must not be called from a Handler.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.refusing.Store(true)
 	var all []*Session

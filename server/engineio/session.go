@@ -130,8 +130,9 @@ func (s *Session) RemoteAddr() string {
 	return c.nc.RemoteAddr().String()
 }
 
-// Close ends the session after what is queued has gone out, which may take up to Options.PingTimeout. For the application
-// it is over at once: Closed is called and nothing more is queued or delivered. Only the first Close or Kill counts.
+// Close ends the session after what is queued has gone out, which may take up to Options.PingTimeout. For the
+// application it is over at once: Closed is called and nothing more is queued or delivered. Only the first Close or
+// Kill counts.
 func (s *Session) Close(reason string) { s.end(ending{reason, false, closeNormal}) }
 
 // Kill ends the session without what is queued.
@@ -192,7 +193,8 @@ func (s *Session) end(e ending) {
 	s.srv.tasks.start(func() { s.srv.callClosed(h, s, e.reason) })
 }
 
-// endPolling is end for a session without WebSocket; mu is held. It tells whether nothing is left to do for the session.
+// endPolling is end for a session without WebSocket; mu is held. It tells whether nothing is left to do for the
+// session.
 func (s *Session) endPolling(hard bool) (gone bool) {
 	if hard {
 		s.drop()
@@ -218,7 +220,8 @@ func (s *Session) endPolling(hard bool) (gone bool) {
 	return gone
 }
 
-// endSocket is end for a session on a WebSocket; mu is held. list: the writer has work; kill: the connection is of no use.
+// endSocket is end for a session on a WebSocket; mu is held. list: the writer has work; kill: the connection is of no
+// use.
 func (s *Session) endSocket(c *conn, e ending) (list, kill bool) {
 	if c.broken || e.hard && s.flags.has(stuck) {
 		s.st = stClosed
@@ -258,12 +261,13 @@ func (s *Session) abandon() {
 // lingerTime is how long the peer of a closed session may take to hang up, or to fetch the last poll.
 const lingerTime = 2 * time.Second
 
-// lastPollTime is how long a stopping server waits for a client between two polls to come back: one that is there does so
-// at once.
+// lastPollTime is how long a stopping server waits for a client between two polls to come back: one that is there does
+// so at once.
 const lastPollTime = 5 * time.Second
 
-// sent is called when the close frame is on its way; mu is held on entry and released. Unless the peer sent one before, it
-// is to hang up now: if we did first, what it sent meanwhile would reset the connection and it would not see our frame.
+// sent is called when the close frame is on its way; mu is held on entry and released. Unless the peer sent one
+// before, it is to hang up now: if we did first, what it sent meanwhile would reset the connection and it would not
+// see our frame.
 func (s *Session) sent() {
 	s.st = stClosed
 	s.drop()

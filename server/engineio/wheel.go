@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// wheel runs all heartbeats and closing deadlines on one ticker. A session is in the list of one slot at most and may be
-// called up to a tick early, so that a heartbeat never fails later than the client expects. Its lock is a leaf: it may be
-// taken under a session's, and no session is locked under it.
+// wheel runs all heartbeats and closing deadlines on one ticker. A session is in the list of one slot at most and may
+// be called up to a tick early, so that a heartbeat never fails later than the client expects. Its lock is a leaf: it
+// may be taken under a session's, and no session is locked under it.
 type wheel struct {
 	tick  int64 // nanoseconds
 	clock func() int64

@@ -80,25 +80,25 @@ func TestClosedPollingSessionIsForgotten(t *testing.T) {
 func TestStoppedProcessDoesNotTimeClientsOut(t *testing.T) {
 	o, err := Options{Open: func(*Session, *http.Request) Handler { return nil }}.withDefaults()
 	require.NoError(t, err)
-	var real int64
+	var passed int64
 	var w *wheel
 	w = newWheel(&o, func() int64 {
 		if w == nil {
-			return real
+			return passed
 		}
-		return real - w.stall.Load()
+		return passed - w.stall.Load()
 	})
 	tick := w.tick
-	real += tick
+	passed += tick
 	w.advance()
 	require.Equal(t, int64(1), w.now)
-	real += int64(time.Hour)
+	passed += int64(time.Hour)
 	w.advance()
 	require.Equal(t, int64(2), w.now, "an hour asleep is one tick")
-	real += tick
+	passed += tick
 	w.advance()
 	require.Equal(t, int64(3), w.now)
-	real += int64(900 * time.Millisecond) // merely late
+	passed += int64(900 * time.Millisecond) // merely late
 	w.advance()
 	require.Equal(t, (3*tick+int64(900*time.Millisecond))/tick, w.now)
 }

@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// writer joins what waits for one connection into one write(2). There are as many as cores; a session always has the same
-// one. It never waits for a connection: what a socket does not take at once goes to a flusher.
+// writer joins what waits for one connection into one write(2). There are as many as cores; a session always has the
+// same one. It never waits for a connection: what a socket does not take at once goes to a flusher.
 type writer struct {
 	srv   *Server
 	index int // in Server.writers
@@ -40,7 +40,12 @@ const (
 )
 
 func newWriter(srv *Server, index int) *writer {
-	w := &writer{srv: srv, index: index, wake: make(chan struct{}, 1), done: make(chan struct{}), scratch: make([]byte, 0, 16<<10)}
+	w := &writer{
+		srv:   srv,
+		index: index,
+		wake:  make(chan struct{}, 1),
+		done:  make(chan struct{}),
+	}
 	w.round = sync.NewCond(&w.mu)
 	w.try = w.writeFD
 	return w
@@ -107,8 +112,8 @@ func (w *writer) stop() {
 	<-w.done
 }
 
-// pace waits while the writer is more than a quarter of a queue behind what batches publish. Without it a fast publisher
-// would fill the queues of healthy clients before the writer comes round to them, and get them evicted.
+// pace waits while the writer is more than a quarter of a queue behind what batches publish. Without it a fast
+// publisher would fill the queues of healthy clients before the writer comes round to them, and get them evicted.
 func (w *writer) pace(n int) {
 	w.mu.Lock()
 	w.behind += n
