@@ -49,13 +49,12 @@ func TestProtocol3(t *testing.T) {
 	n.empty()
 }
 
-// TestProtocol3Errors: an unknown namespace is refused with a bare string, the query behind a namespace is none of its
-// name, and CONNECT for the main namespace comes too late. Source: Socket.IO protocol v4.
+// TestProtocol3Errors: an unknown namespace is refused, the query behind a namespace is none of its name, and CONNECT for the main namespace comes too late. Source: Socket.IO protocol v4.
 func TestProtocol3Errors(t *testing.T) {
 	n := start(t, withEngine(allowEIO3))
 	c := n.connectEIO3()
 	c.send("40/random?token=1,")
-	c.expect(`44/random,"Invalid namespace"`)
+	c.expect(`44/random,{"message":"Invalid namespace"}`)
 	c.send("40")
 	c.expectClosed()
 	for _, packet := range []string{"42", "451-", "450-", "431", "40[]"} {

@@ -141,7 +141,7 @@ func (c *conn) connect(p *packet) error {
 	}
 	ns := c.b.namespaces[path]
 	if ns == nil {
-		c.s.Send(refusal(p.namespace, path, c.s.Protocol()))
+		c.s.Send(refusal(path))
 		return nil
 	}
 	if c.find(path) != nil {
@@ -156,12 +156,10 @@ func (c *conn) connect(p *packet) error {
 	return nil
 }
 
-// refusal is CONNECT_ERROR for a namespace that does not exist. Protocol 3 has a bare string there.
-func refusal(asked, path string, protocol int) engineio.Frame {
-	if protocol == 3 {
-		return engineio.TextMessage("4", path, `,"Invalid namespace"`)
-	}
-	return engineio.TextMessage("4", asked, `,{"message":"Invalid namespace"}`)
+// refusal is CONNECT_ERROR for a namespace that does not exist. Clients of protocol 3 get the object too, though that
+// protocol's examples have a bare string: so does the reference server, and they pass either on to the page.
+func refusal(namespace string) engineio.Frame {
+	return engineio.TextMessage("4", namespace, `,{"message":"Invalid namespace"}`)
 }
 
 func (c *conn) disconnect(s *Socket) {
