@@ -74,6 +74,9 @@ export class Service {
       env: cleanEnv(env),
       stdio: ['ignore', 'ignore', 'pipe'],
     });
+    // A test that fails must not keep the runner waiting for a service that nobody stops.
+    child.unref();
+    child.stderr.unref();
     const service = new Service(child, dir);
     running.add(child);
     child.on('exit', () => running.delete(child));
@@ -106,21 +109,23 @@ export class Service {
   get alive() { return this.child.exitCode === null && this.child.signalCode === null; }
 
   /** Ends the service as an operator would and checks that it went well; returns how long it took in ms. */
-  async stop(patience = PATIENCE) {
+  async stop({ signal = 'SIGTERM', patience = PATIENCE } = {}) {
     if (!this.alive && this.child.exitCode === 0) return 0;
     const begun = performance.now();
     assert.ok(this.alive, `the service ended by itself:\n${this.tail}`);
-    this.child.kill('SIGTERM');
+    this.child.ref();
+    this.child.kill(signal);
     const timer = setTimeout(() => this.child.kill('SIGKILL'), patience);
-    const [code, signal] = await this.exited;
+    const [code, killed] = await this.exited;
     clearTimeout(timer);
-    assert.equal(signal, null, `the service did not stop in ${patience} ms:\n${this.tail}`);
-    assert.equal(code, 0, `exit code after SIGTERM:\n${this.tail}`);
+    assert.equal(killed, null, `the service did not stop in ${patience} ms:\n${this.tail}`);
+    assert.equal(code, 0, `exit code after ${signal}:\n${this.tail}`);
     return performance.now() - begun;
   }
 
   /** Ends the process without a chance to do anything. */
   async kill() {
+    this.child.ref();
     this.child.kill('SIGKILL');
     await this.exited;
   }
@@ -136,12 +141,18 @@ export class Service {
   }
 }
 
-/** Starts one service for all the tests of a file; it must stop well after them, and soon, with hardly a client left. */
+// A polling client that left without a word is waited for so long (server/engineio), the rest of a stop takes no time.
+const LAST_POLL = 5000;
+
+/**
+ * Starts one service for all the tests of a file, or for one test. It must stop well after them, and soon, with hardly a
+ * client left.
+ */
 export async function shared(args = [], options = {}) {
   const service = await Service.start(args, options);
   after(async () => {
-    const took = await service.stop(60_000);
-    assert.ok(took < 5000, `stopped only after ${Math.round(took)} ms:\n${service.tail}`);
+    const took = await service.stop({ patience: 30_000 });
+    assert.ok(took < LAST_POLL + 2000, `stopped only after ${Math.round(took)} ms:\n${service.tail}`);
   });
   return service;
 }

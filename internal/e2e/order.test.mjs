@@ -31,17 +31,20 @@ test(`${N} pushes while clients connect and upgrade: each gets every one from it
   const pages = [];
   let pushed = 0;
   let going = true;
+  // Room and global pushes in turn: a page gets the global ones from its 2001 on, the room's from its 2002 on.
   const pushing = (async () => {
     while (going || pushed < N) {
-      await burst(service, numbered(20, { room, event: 'n', from: pushed }));
-      pushed += 20;
+      const bodies = Array.from({ length: 20 }, (_, i) => (
+        numbered(1, { room: i % 2 ? room : undefined, event: i % 2 ? 'odd' : 'even', from: pushed + i })[0]));
+      await burst(service, bodies);
+      pushed += bodies.length;
     }
   })();
   for (let i = 0; i < 30; i += 1) {
     const page = new Page(service, { client: CLIENTS[i % 3], way: WAYS[2] });
-    page.emit('loginRoom', room, 'loginWhenever');
     page.heard = { polling: 0, websocket: 0 };
-    page.socket.on('n', () => { page.heard[page.transport] += 1; });
+    page.socket.on('even', () => { page.heard[page.transport] += 1; });
+    page.emit('loginRoom', room, 'loginWhenever');
     pages.push(page);
     await until(() => page.got('downmsg').length > 1, () => `2002 at ${page}`);
     await until(() => page.transport === 'websocket', 'the upgrade');
@@ -49,14 +52,19 @@ test(`${N} pushes while clients connect and upgrade: each gets every one from it
   going = false;
   await pushing;
   await fence(service, ...pages);
+  const onwards = (first) => Array.from({ length: (pushed - first + 1) >> 1 }, (_, i) => first + 2 * i);
   for (const page of pages) {
-    const got = page.got('n').map(([n]) => n);
-    assert.ok(got.length > 0);
-    assert.deepEqual(got, Array.from({ length: pushed - got[0] }, (_, i) => got[0] + i), 'no gap, nothing twice');
+    for (const event of ['even', 'odd']) {
+      const got = page.got(event).map(([n]) => n);
+      assert.ok(got.length > 0);
+      assert.deepEqual(got, onwards(got[0]), 'no gap, nothing twice');
+    }
+    const all = page.received.filter(([name]) => name === 'even' || name === 'odd').map(([, n]) => n);
+    assert.deepEqual(all, [...all].sort((a, b) => a - b), 'room and global pushes in one order');
     page.close();
   }
-  const early = pages.filter((page) => page.heard.polling > 0 && page.heard.websocket > 0).length;
-  assert.ok(early > 0, 'at least one page got pushes both before and after its upgrade');
+  const both = pages.filter((page) => page.heard.polling > 0 && page.heard.websocket > 0).length;
+  assert.ok(both > 0, 'at least one page got pushes both before and after its upgrade');
 });
 
 // The same by hand, so that the upgrade is sure to fall into the middle of the pushes.
