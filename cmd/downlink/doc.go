@@ -25,6 +25,6 @@
 // # Where things are
 //
 // main.go has the signals and exit codes, run.go the commands, config.go the settings and their checks, load.go where
-// they come from, serve.go the service's life: what starts after what, and the stop in reverse. This is the only
-// package that knows all others, and the only one that reads the environment.
+// they come from, serve.go what starts after what, stop.go the stop in reverse, intake.go what a stop has to wait for.
+// This is the only package that knows all others, and the only one that reads the environment.
 package main
