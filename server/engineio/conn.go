@@ -154,9 +154,7 @@ func (c *conn) received(b []byte) next {
 	own := c.own()
 	parked := false
 	if err == nil && own {
-		if err = s.release(); err == nil {
-			parked = s.park()
-		}
+		parked, err = s.settle()
 	}
 	s.in.Unlock()
 	switch {

@@ -152,15 +152,24 @@ func (s *Session) unpause() (unpark bool) {
 	return unpark
 }
 
-// park tells whether the WebSocket's reader has to stop here; in is held. Then unpark starts it again.
-func (s *Session) park() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.st != stOpen || !s.flags.has(paused) {
-		return false
+// settle delivers what was held back, then tells whether the WebSocket's reader has to stop here; in is held. When it
+// does, unpark starts it again.
+func (s *Session) settle() (parkedNow bool, err error) {
+	for {
+		if err := s.release(); err != nil {
+			return false, err
+		}
+		s.mu.Lock()
+		if s.st == stOpen && s.flags.has(paused) {
+			s.flags |= parked
+			s.mu.Unlock()
+			return true, nil
+		}
+		s.mu.Unlock()
+		if len(s.held) == 0 { // else Resume came in between
+			return false, nil
+		}
 	}
-	s.flags |= parked
-	return true
 }
 
 // unpark delivers what was held back and starts the WebSocket's reader again.
@@ -169,8 +178,7 @@ func (s *Session) unpark() {
 	c := s.conn
 	s.mu.Unlock()
 	s.in.Lock()
-	err := s.release()
-	stop := err == nil && s.park()
+	stop, err := s.settle()
 	s.in.Unlock()
 	if err != nil {
 		c.giveUp(err)

@@ -124,7 +124,12 @@ func TestMessageAboveTheLimit(t *testing.T) {
 func TestTooBigIsToldWhileTheFrameIsUnderWay(t *testing.T) {
 	bothReaders(t, func(t *testing.T, reader func(o *Options)) {
 		c := newBed(t, func(o *Options) { reader(o); o.MaxPayload = 1000 }).socket()
-		go func() { _, _ = c.nc.Write(maskedFrame(finBit|opBinary, make([]byte, 8<<20))) }()
+		sent := make(chan error, 1)
+		go func() {
+			_, err := c.nc.Write(maskedFrame(finBit|opBinary, make([]byte, 8<<20)))
+			sent <- err
+		}()
+		require.NoError(t, recv(t, sent), "a reset could overtake the close frame")
 		require.Equal(t, closeTooBig, c.closing())
 	})
 }

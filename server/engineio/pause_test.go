@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,40 @@ func TestClosedWhilePaused(t *testing.T) {
 		require.Equal(t, "because", s.reason(t))
 		require.Equal(t, 200, recv(t, answered))
 		require.Eventually(t, func() bool { return b.srv.known.Load() == 0 }, patience, time.Millisecond)
+	})
+}
+
+// Resume comes from another goroutine while what was read is still being parsed: the order holds.
+func TestResumeAtAnyMomentKeepsTheOrder(t *testing.T) {
+	bothReaders(t, func(t *testing.T, reader func(o *Options)) {
+		b := newBed(t, reader, func(c *client) {
+			c.message = func(c *client, _ []byte, _ bool) error {
+				c.s.Pause()
+				go c.s.Resume()
+				return nil
+			}
+		})
+		c := b.socket()
+		s := b.client()
+		const n = 3000
+		var in []byte
+		var want []string
+		for i := range n {
+			in = append(in, text(fmt.Sprint("4", i))...)
+			want = append(want, fmt.Sprint("t:", i))
+		}
+		c.raw(in...)
+		require.Eventually(t, func() bool { return len(s.received()) == n }, patience, 5*time.Millisecond)
+		require.Equal(t, want, s.received())
+
+		p := b.poll()
+		s = b.client()
+		var body []string
+		for i := range n {
+			body = append(body, fmt.Sprint("4", i))
+		}
+		status, _ := p.post(strings.Join(body, "\x1e"))
+		require.Equal(t, 200, status)
+		require.Equal(t, want, s.received())
 	})
 }

@@ -270,6 +270,9 @@ func (s *Session) handleBody(b []byte, binary bool, r *http.Request) (err error)
 		s.mu.Lock()
 		if s.st != stOpen || !s.flags.has(paused) {
 			s.mu.Unlock()
+			if len(s.held) > 0 { // Resume came in between, or it is over
+				continue
+			}
 			break
 		}
 		if s.resumed == nil {

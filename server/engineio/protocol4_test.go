@@ -314,6 +314,22 @@ func TestPollingPingTimeout(t *testing.T) {
 	})
 }
 
+// A client that comes back after its time is turned away even if the wheel has not come by.
+func TestOverdueClientIsTurnedAway(t *testing.T) {
+	for _, method := range []string{"GET", "POST"} {
+		b := newBed(t, nil)
+		p := b.poll()
+		s := b.client()
+		s.s.mu.Lock()
+		s.s.flags |= awaiting
+		s.s.due = 0
+		s.s.mu.Unlock()
+		status, _, _ := b.do(method, p.q, "3")
+		require.Equal(t, 400, status)
+		require.Equal(t, ReasonPingTimeout, s.reason(t))
+	}
+}
+
 func TestWebSocketHeartbeat(t *testing.T) {
 	bothReaders(t, func(t *testing.T, reader func(o *Options)) {
 		c := newBed(t, func(o *Options) { fast(o); reader(o) }).socket()

@@ -207,3 +207,27 @@ func TestChurnLeavesNothing(t *testing.T) {
 		}, patience, time.Millisecond)
 	})
 }
+
+// A session whose handler is being made while the server stops is not forgotten.
+func TestSessionOpenedDuringShutdownIsClosed(t *testing.T) {
+	opening, stopping := make(chan struct{}), make(chan struct{})
+	b := newBed(t, nil, func(*client) { close(opening); <-stopping })
+	got := make(chan int, 1)
+	go func() {
+		c, err := dialWS(b.addr, "EIO=4&transport=websocket")
+		if err != nil {
+			got <- -1
+			return
+		}
+		c.t = t
+		got <- c.closing()
+	}()
+	recv(t, opening)
+	done := make(chan error, 1)
+	go func() { done <- b.srv.Shutdown(soon(t)) }()
+	require.NoError(t, recv(t, done), "it knows of none")
+	close(stopping)
+	require.Contains(t, []int{0, closeNormal}, recv(t, got))
+	require.Equal(t, ReasonShutdown, b.client().reason(t))
+	require.Eventually(t, func() bool { return b.srv.known.Load() == 0 }, patience, time.Millisecond)
+}
