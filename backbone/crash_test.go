@@ -17,6 +17,9 @@ import (
 // crashDir, when set, makes this test binary the process that is killed.
 const crashDir = "BACKBONE_TEST_CRASH_DIR"
 
+// keepAll makes a history that trims nothing here.
+func keepAll(o *Options) { o.HistoryMax = 1 << 20 }
+
 // Every push whose Publish returned, and every epoch whose Acquire returned, is still there after kill -9.
 func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 	if dir := os.Getenv(crashDir); dir != "" {
@@ -58,7 +61,7 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 		require.Greater(t, n, 2000)
 	}
 
-	b := open(t, dir)
+	b := open(t, dir, keepAll)
 	got := map[uint64]string{}
 	for _, m := range replayed(t, b) {
 		got[m.Seq] = m.ID
@@ -75,7 +78,7 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 
 // untilKilled publishes and claims, and writes down what was acknowledged, until the process dies.
 func untilKilled(t *testing.T, dir string) {
-	b := open(t, dir, func(o *Options) { o.HistoryMax = 1 << 20 })
+	b := open(t, dir, keepAll)
 	follow(t, b)
 	var all sync.WaitGroup
 	for p := range 16 {

@@ -127,6 +127,40 @@ func TestFollowerNoticesThatTheNewestAreMissing(t *testing.T) {
 	r.wait(t, 20)
 }
 
+// reconnect undoes cutOff.
+func reconnect(b *Backbone, cut []*follower) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range cut {
+		b.followers[f] = struct{}{}
+	}
+}
+
+func TestFollowerFillsAGapBeforeWhatComesAfterIt(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	publishAll(t, b, 1, 5)
+	r.wait(t, 5)
+	cut := cutOff(b)
+	publishAll(t, b, 1, 5)
+	reconnect(b, cut)
+	publishAll(t, b, 1, 5)
+	r.wait(t, 15)
+}
+
+// What another node stored is not acknowledged here; only asking the stream shows that it is missing.
+func TestFollowerAsksTheStreamWhenInDoubt(t *testing.T) {
+	b := open(t, t.TempDir())
+	r := follow(t, b)
+	cut := cutOff(b)
+	p := push("456", 1)
+	_, err := b.nc.Request("hist.r.NDU2", appendEnvelope(nil, newID(), &p), patience)
+	require.NoError(t, err)
+	reconnect(b, cut)
+	b.doubtAll()
+	r.wait(t, 1)
+}
+
 func TestFollowerSkipsWhatWasTrimmedMeanwhile(t *testing.T) {
 	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax = 5 })
 	r := follow(t, b)

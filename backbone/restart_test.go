@@ -161,3 +161,32 @@ func TestCloseWaitsForADelivery(t *testing.T) {
 	require.ErrorIs(t, b.Close(ctx), context.DeadlineExceeded)
 	r.hold.Unlock()
 }
+
+func TestCloseEndsFollowersAndPublishers(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax = 2 })
+	r := &record{}
+	require.NoError(t, b.Follow(context.Background(), r.deliver))
+	r.hold.Lock()
+	errs := make(chan error, 10)
+	for i := range cap(errs) {
+		go func() {
+			_, err := b.Publish(context.Background(), push("456", i))
+			errs <- err
+		}()
+	}
+	require.NoError(t, <-errs) // the window has room for one
+	require.Eventually(t, func() bool {
+		b.hist.window.mu.Lock()
+		defer b.hist.window.mu.Unlock()
+		return len(b.hist.window.queue) == cap(errs)-1
+	}, patience, time.Millisecond)
+	time.AfterFunc(10*time.Millisecond, r.hold.Unlock)
+	start := time.Now()
+	shut(t, b)
+	for range cap(errs) - 1 {
+		if err := <-errs; err != nil {
+			require.ErrorIs(t, err, ErrClosed)
+		}
+	}
+	require.Less(t, time.Since(start), storeTimeout/2)
+}

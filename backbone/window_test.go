@@ -148,3 +148,19 @@ func TestWindowNumbersFarApart(t *testing.T) {
 	require.Zero(t, w.held)
 	require.Zero(t, w.sent)
 }
+
+func TestWindowLetsNobodyOvertake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWindow(100)
+		first := enterAll(t.Context(), w, 1, maxUndelivered-10)
+		large := enterAll(t.Context(), w, 1, 1000)
+		small := enterAll(t.Context(), w, 1, 1) // would fit
+		require.Len(t, first, 1)
+		require.Empty(t, large)
+		require.Empty(t, small)
+		w.leave(nil, 0, maxUndelivered-10)
+		synctest.Wait()
+		require.Len(t, large, 1)
+		require.Len(t, small, 1)
+	})
+}
