@@ -18,9 +18,11 @@ func TestPollerSlotsAreReused(t *testing.T) {
 	for range 50 {
 		c := b.socket()
 		c.nc.Close()
-		require.Eventually(t, func() bool { used, _ := held(); return used == 0 }, patience, time.Millisecond/4)
+		b.client().reason(t)
+		require.Eventually(t, func() bool { return b.srv.known.Load() == 0 }, patience, time.Millisecond/4)
 	}
-	_, all := held()
+	used, all := held()
+	require.Zero(t, used)
 	require.Equal(t, 1, all)
 }
 

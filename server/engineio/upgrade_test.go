@@ -31,6 +31,19 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+func TestUpgradeTakesTheQueueAlong(t *testing.T) {
+	b := newBed(t, nil)
+	p := b.poll()
+	s := b.client().s
+	c := b.ws("EIO=4&transport=websocket&sid=" + p.sid)
+	c.send("2probe")
+	require.Equal(t, "3probe", c.text())
+	s.Send(TextMessage("one"), TextMessage("two"))
+	c.send("5")
+	require.Equal(t, "4one", c.text())
+	require.Equal(t, "4two", c.text())
+}
+
 func TestProbeEndsThePollThatWaits(t *testing.T) {
 	b := newBed(t, nil)
 	p := b.poll()
