@@ -23,6 +23,7 @@ func startServer(o *Options) (*server.Server, error) {
 		DontListen:             true,
 		NoSigs:                 true,
 		NoSystemAccount:        true, // its statistics would wake an idle process for nobody
+		NoSublistCache:         true, // there are more rooms than it holds, and few subscriptions to match
 		DisableJetStreamBanner: true,
 		MaxPayload:             MaxPush + 1<<10,
 		MaxPending:             1 << 30, // a client past it is cut off; the publishers' window keeps far below
