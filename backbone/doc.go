@@ -12,8 +12,9 @@
 // Publish sends the push to the stream and returns when the stream has acknowledged it. The stream numbers what it
 // stores and republishes it under live.; a follower's queue takes it from there. What a follower misses (a full queue
 // drops, a lost connection loses) it sees by the numbers and reads from the stream before it goes on; that the newest
-// are missing it sees by the acknowledged numbers. Publishers wait while the slowest follower of this node is more than a window behind; the window is
-// smaller than the number of messages kept per address, so nothing can be trimmed before it was delivered.
+// are missing it sees by the acknowledged numbers. Publishers wait while the slowest follower of this node is more
+// than a window behind; the window is smaller than the number of messages kept per address, so nothing can be trimmed
+// before it was delivered.
 //
 // This path has a connection to the server of its own, a link, which is a fifth cheaper per push than the client
 // library; everything else goes through the library. BenchmarkPublish measures it.
