@@ -22,6 +22,9 @@ async function holder(way, room, type = 'loginWhenFirst') {
   const script = fileURLToPath(new URL('holder.mjs', import.meta.url));
   const child = fork(script, [service.url, way, room, type], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
   holders.add(child);
+  child.unref(); // a test that fails must not keep the runner waiting for it
+  child.channel.unref();
+  child.stdout.unref();
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk) => { text += chunk; });
   const says = () => text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
