@@ -272,7 +272,7 @@ func (s *Session) sent() {
 	s.st = stClosed
 	s.drop()
 	c, hungUp := s.conn, s.flags.has(hungUp)
-	if !hungUp {
+	if !hungUp && !c.broken {
 		s.srv.wheel.add(s, s.srv.clock()+int64(lingerTime))
 	}
 	s.mu.Unlock()
