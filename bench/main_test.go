@@ -177,4 +177,7 @@ func TestFailedServerFailsTheRun(t *testing.T) {
 	}
 	require.ErrorIs(t, b.measure(t.Context()), wrong)
 	require.ErrorIs(t, b.runAndReport(t.Context(), &settings{}, io.Discard), wrong)
+
+	b.limit = time.Nanosecond
+	require.ErrorIs(t, b.measure(t.Context()), errLimit)
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -51,10 +52,12 @@ const (
 	shortest = 400 * time.Millisecond
 )
 
+var errLimit = errors.New("stopped at the --limit")
+
 // measure does all rounds. What was measured before an error stays in b.runs.
 func (b *bench) measure(ctx context.Context) error {
 	b.began = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, b.limit)
+	ctx, cancel := context.WithTimeoutCause(ctx, b.limit, errLimit)
 	defer cancel()
 	left := b.rounds * len(b.scenarios)
 	for round := range b.rounds {
@@ -62,6 +65,9 @@ func (b *bench) measure(ctx context.Context) error {
 			left--
 			for try := 0; ; try++ {
 				r, err := b.compare(ctx, s, round)
+				if errors.Is(context.Cause(ctx), errLimit) {
+					return fmt.Errorf("round %d, %s: %w of %v", round+1, s.name, errLimit, b.limit)
+				}
 				if err != nil {
 					return fmt.Errorf("round %d, %s: %w", round+1, s.name, err)
 				}
