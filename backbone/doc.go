@@ -25,7 +25,7 @@
 //	hist.r.<R>    pushes to room R          stream HIST; R is the unpadded base64url of the room id
 //	hist.h        readiness probes          stream HIST; not delivered
 //	live.…        the same, republished     not stored
-//	claim.<R>     who holds room R          stream CLAIMS, one message per held room; its number is the epoch
+//	claim.<R>     who holds room R          stream CLAIMS (memory), one message per held room; its number is the epoch
 //	ack.<l>.<n>   acknowledgements          not stored; link and waiting publisher
 //
 // # The stored form of a push
@@ -44,7 +44,8 @@
 // What Publish returned for survives the death of the process, kill -9 included: it was given to the operating
 // system. A power cut loses at most the last Options.Sync of it, or nothing with Options.Sync 0. Idempotency keys
 // survive a restart as far as their pushes are still stored. Claims do not survive a restart, since no connection
-// does; epochs go on rising.
+// does. Epochs go on rising: each start is counted in the metadata of HIST, and its epochs begin at that count times
+// 2^32.
 //
 // # Failures
 //

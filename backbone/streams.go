@@ -3,10 +3,12 @@ package backbone
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,12 +23,23 @@ const (
 // apiTimeout bounds one question to JetStream.
 const apiTimeout = 5 * time.Second
 
+// startsKey is where the history's metadata says how often the store was opened.
+const startsKey = "downlink-starts"
+
+// epochsPerStart is how many claims one process can number. Epochs stay whole numbers in JavaScript for 2^21 starts.
+const epochsPerStart = 1 << 32
+
 // openStreams creates both streams, or changes them to what the options now say.
 func (b *Backbone) openStreams(ctx context.Context, history int64) error {
 	js, err := jetstream.New(b.nc)
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
+	starts, err := startsOf(ctx, js)
+	if err != nil {
+		return err
+	}
+	starts++
 	o := &b.opts
 	for _, c := range []jetstream.StreamConfig{{
 		Name:              histStream,
@@ -40,12 +53,16 @@ func (b *Backbone) openStreams(ctx context.Context, history int64) error {
 		Duplicates:        o.IdempotencyWindow,
 		AllowDirect:       true,
 		RePublish:         &jetstream.RePublish{Source: histPrefix + ">", Destination: livePrefix + ">"},
+		Metadata:          map[string]string{startsKey: strconv.FormatUint(starts, 10)},
 	}, {
-		Name:              claimStream,
-		Description:       "who holds which room",
-		Subjects:          []string{claimPrefix + ">"},
-		Storage:           jetstream.FileStorage, // for the numbers, which must rise over restarts
-		Discard:           jetstream.DiscardNew,  // a claim is never dropped for another
+		Name:        claimStream,
+		Description: "who holds which room",
+		Subjects:    []string{claimPrefix + ">"},
+		// No connection outlives the process that held it, so no claim does. A file would have a worse fault: while one
+		// claim stays, each other one that comes and goes leaves a block behind.
+		Storage:           jetstream.MemoryStorage,
+		FirstSeq:          starts * epochsPerStart,
+		Discard:           jetstream.DiscardNew, // a claim is never dropped for another
 		MaxMsgsPerSubject: 1,
 		MaxBytes:          claimsBytes,
 	}} {
@@ -53,15 +70,23 @@ func (b *Backbone) openStreams(ctx context.Context, history int64) error {
 			return fmt.Errorf("open stream %s: %w", c.Name, err)
 		}
 	}
-	// No connection outlives the process that held it, so no claim does. Purging keeps the numbers.
-	claims, err := js.Stream(ctx, claimStream)
-	if err == nil {
-		err = claims.Purge(ctx)
+	return nil
+}
+
+// startsOf is how often the store was opened before.
+func startsOf(ctx context.Context, js jetstream.JetStream) (uint64, error) {
+	hist, err := js.Stream(ctx, histStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("purge stream %s: %w", claimStream, err)
+		return 0, fmt.Errorf("open stream %s: %w", histStream, err)
 	}
-	return nil
+	n, err := strconv.ParseUint(hist.CachedInfo().Config.Metadata[startsKey], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("metadata of stream %s: %w", histStream, err)
+	}
+	return n, nil
 }
 
 // lastSeq is the number of the message stored last.
@@ -108,7 +133,7 @@ func historyBytes(want int64, dir string, log *slog.Logger) (int64, error) {
 		return want, nil
 	}
 	// A tenth stays free for others: a full disk stops the store altogether.
-	room := (free+treeBytes(dir))/10*9 - claimsBytes
+	room := (free + treeBytes(dir)) / 10 * 9
 	if room < minBytes {
 		return 0, fmt.Errorf("data directory %s: only %d bytes free on its disk", dir, free)
 	}
