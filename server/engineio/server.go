@@ -26,6 +26,7 @@ type Server struct {
 
 	count    atomic.Int64 // sessions open for the application
 	refusing atomic.Bool  // no new sessions
+	lastPoll atomic.Int64 // nanoseconds that Shutdown waits for a poll that does not come; 0 before
 	stopped  atomic.Bool  // Close was called
 	table    [tableSize]shard
 	known    atomic.Int64 // sessions in the table
@@ -246,16 +247,20 @@ func (srv *Server) callClosed(h Handler, s *Session, reason string) {
 const closesPerSecond = 1000
 
 // Shutdown refuses new sessions with 503, closes the open ones after their queues, spread over at most four fifths of
-// the time until ctx's deadline, waits for them and ends all goroutines. It returns ctx's error when that came first;
+// the time until ctx's deadline, waits for them and ends all goroutines. A client that polls and does not come back is
+// given up after lastPollTime, or half of the time left by then. Shutdown returns ctx's error when that came first;
 // then what was left has been cut off. It must not be called from a Handler.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	srv.refusing.Store(true)
 	var all []*Session
 	srv.Range(func(s *Session) { all = append(all, s) })
-	spread := time.Duration(len(all)) * time.Second / closesPerSecond
+	spread, lastPoll := time.Duration(len(all))*time.Second/closesPerSecond, lastPollTime
 	if deadline, ok := ctx.Deadline(); ok {
-		spread = min(spread, time.Until(deadline)*4/5)
+		left := time.Until(deadline)
+		spread = min(spread, left*4/5)
+		lastPoll = min(lastPoll, (left-spread)/2)
 	}
+	srv.lastPoll.Store(int64(max(lastPoll, 1)))
 	const step = 10 * time.Millisecond
 	steps := max(int(spread/step), 1)
 	tick := time.NewTicker(step)

@@ -200,8 +200,8 @@ func (s *Session) endPolling(hard bool) (gone bool) {
 		s.drop()
 	}
 	wait := s.srv.o.PingTimeout
-	if s.srv.refusing.Load() {
-		wait = min(wait, lastPollTime)
+	if stopping := time.Duration(s.srv.lastPoll.Load()); stopping > 0 {
+		wait = min(wait, stopping)
 	}
 	switch {
 	case s.flags.has(bye):

@@ -70,6 +70,18 @@ func TestShutdownIsBoundedByItsContext(t *testing.T) {
 	_ = c
 }
 
+// A client that is between two polls and never comes back is no reason to miss the deadline.
+func TestShutdownGivesUpAClientThatDoesNotPoll(t *testing.T) {
+	b := newBed(t, nil)
+	b.poll()
+	s := b.client()
+	s.s.Send(TextMessage("never fetched"))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	require.NoError(t, b.srv.Shutdown(ctx))
+	require.Equal(t, ReasonShutdown, s.reason(t))
+}
+
 func TestShutdownSpreadsTheCloses(t *testing.T) {
 	b := newBed(t, nil)
 	const n = 200
