@@ -55,7 +55,7 @@ func untilFull(t *testing.T, dir string) {
 		_, err := b.Publish(ctx, p)
 		cancel()
 		if err != nil {
-			require.Equal(t, codes.Unavailable, codes.Of(err))
+			require.Equal(t, codes.OutcomeUnknown, codes.Of(err))
 			break
 		}
 		acknowledged++

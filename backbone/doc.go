@@ -49,9 +49,9 @@
 //
 // # Failures
 //
-// An error of Publish, Acquire and Release wraps codes.Unavailable, unless the caller's input was refused: the disk
-// is full, the stream is gone, nothing answered in time, the backbone is closed. Nothing was stored, or it is not
-// known whether it was. Check sees all of these.
+// An error of Publish wraps codes.OutcomeUnknown if the push was handed over and nothing answered; else nothing was
+// stored, and it wraps codes.Unavailable, unless the caller's input was refused: the disk is full, the stream is gone,
+// the backbone is closed. One of Acquire and Release wraps codes.Unavailable in either case. Check sees all of these.
 //
 // After its disk was full the stream takes nothing until the process is restarted, even when there is room again.
 // Open therefore leaves a tenth of the disk's free space alone, and the history drops its oldest messages in time.

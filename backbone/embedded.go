@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// claimsBytes is the most that the claims may take in memory: 150,000 held rooms with the longest ids, 500,000 with short.
+// claimsBytes is the most that the claims may take in memory: 150,000 held rooms with the longest ids, 500,000 with
+// short ones.
 const claimsBytes = 64 << 20
 
 // startServer starts a NATS server with JetStream in this process. It opens no port and handles no signals.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/oklog/ulid/v2"
 
+	"downlink/codes"
 	"downlink/rooms"
 )
 
@@ -26,7 +28,7 @@ const maxScratch = 64 << 10
 // Publish implements rooms.Journal. A push that is stored as more than MaxPush bytes is refused.
 func (b *Backbone) Publish(ctx context.Context, p rooms.Push) (rooms.Receipt, error) {
 	if n := len(p.Data) + len(p.Event) + 32; n > MaxPush {
-		return rooms.Receipt{}, fmt.Errorf("store push: %d bytes are more than %d", n, MaxPush)
+		return rooms.Receipt{}, fmt.Errorf("store push: %d bytes are more than %d: %w", n, MaxPush, codes.BodyTooLarge)
 	}
 	var header, value string
 	if p.Key != "" {
@@ -44,6 +46,8 @@ func (b *Backbone) Publish(ctx context.Context, p rooms.Push) (rooms.Receipt, er
 		scratch.Put(buf)
 	}
 	switch {
+	case errors.Is(err, errUnanswered):
+		return rooms.Receipt{}, fmt.Errorf("store push: %w (%w)", err, codes.OutcomeUnknown)
 	case err != nil:
 		return rooms.Receipt{}, unavailable("store push", err)
 	case a.duplicate:

@@ -17,6 +17,9 @@ const storeTimeout = 10 * time.Second
 // ErrClosed is in the errors of a Backbone that has been closed.
 var ErrClosed = errors.New("backbone is closed")
 
+// errUnanswered is in the errors of put after which the message may be stored or not.
+var errUnanswered = errors.New("no acknowledgement")
+
 // unavailable wraps err so that codes.Of finds codes.Unavailable.
 func unavailable(doing string, err error) error {
 	return fmt.Errorf("%s: %w (%w)", doing, err, codes.Unavailable)
@@ -34,7 +37,7 @@ func newStore(size int, link func() (*link, error)) *store {
 }
 
 // put sends data to subject, with one header if name is not empty, and returns what the stream says. It keeps
-// nothing of data. An error other than an *ackError means that the message is not known to be stored.
+// nothing of data. After an error that is errUnanswered the message may be stored, after any other it is not.
 func (s *store) put(ctx context.Context, subject, name, value string, data []byte) (ack, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		c, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -67,11 +70,11 @@ func (s *store) put(ctx context.Context, subject, name, value string, data []byt
 	case <-l.dead:
 		s.window.leave(nil, 0, size)
 		_, err := s.link() // ErrClosed if that is why
-		return ack{}, errors.Join(errLinkLost, err)
+		return ack{}, errors.Join(errUnanswered, errLinkLost, err)
 	case <-ctx.Done():
 		s.late.Add(1)
 		go s.awaitLate(sl, size)
-		return ack{}, context.Cause(ctx)
+		return ack{}, fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
 	}
 }
 

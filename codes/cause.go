@@ -71,7 +71,11 @@ var (
 	MissingEvent   = &Cause{Name: "missing-event", Msg: "eventName is missing"}
 	MalformedEvent = &Cause{Name: "malformed-event", Msg: "eventName must be 1 to 256 bytes of UTF-8 text"}
 	ReservedEvent  = &Cause{Name: "reserved-event", Msg: "eventName is reserved by Socket.IO"}
-	MalformedKey   = &Cause{Name: "malformed-key", Msg: "the idempotency key must be 1 to 256 bytes of printable ASCII"}
+	// OutcomeUnknown is the cause of a push that was handed to the store, which then did not say whether it stored it.
+	OutcomeUnknown = &Cause{
+		Name: "outcome-unknown", Msg: "the store did not answer in time: it is not known whether this push was sent",
+	}
+	MalformedKey = &Cause{Name: "malformed-key", Msg: "the idempotency key must be 1 to 256 bytes of printable ASCII"}
 )
 
 // Causes of a request that never reached POST /push.
@@ -84,6 +88,10 @@ var (
 	UnsupportedMediaType = &Cause{
 		"unsupported-media-type", "the body must be application/json", http.StatusUnsupportedMediaType,
 	}
+	PreflightRefused = &Cause{
+		Name: "preflight-refused", Msg: "pages of other origins may not use this listener: push from your backend",
+		HTTP: http.StatusForbidden,
+	}
 	Draining = &Cause{"draining", "this node is stopping, try again", http.StatusServiceUnavailable}
 )
 
@@ -93,5 +101,6 @@ var Causes = []*Cause{
 	MissingRoomID, MalformedRoomID,
 	MalformedLogin, UnknownLoginType, TooManyRooms,
 	UnreadableBody, NotUTF8, NotJSON, NoEnvelope, MissingEvent, MalformedEvent, ReservedEvent, MalformedKey,
-	NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType, Draining,
+	OutcomeUnknown,
+	NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType, PreflightRefused, Draining,
 }

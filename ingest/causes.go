@@ -14,23 +14,23 @@ func because(c *codes.Cause, format string, args ...any) *codes.Cause {
 	return &detailed
 }
 
-const internalError = "internal error: it is not known whether this push was sent; " +
-	"a push with an Idempotency-Key header can be repeated safely"
+// repeatable tells a sender whose push had no key what would help the next time, repeat one whose push had one what to
+// do.
+const (
+	repeatable = "; a push with an Idempotency-Key header can be repeated safely"
+	repeat     = "; repeat it with the same Idempotency-Key, then it is sent once"
+
+	internalError = "internal error: it is not known whether this push was sent" + repeatable
+)
 
 // Causes after which it is not known whether the push was sent.
 var (
-	outcomeUnknown = &codes.Cause{
-		Name: "outcome-unknown",
-		Msg: "the store did not answer in time: it is not known whether this push was sent; " +
-			"a push with an Idempotency-Key header can be repeated safely",
+	outcomeUnknown        = &codes.Cause{Name: codes.OutcomeUnknown.Name, Msg: codes.OutcomeUnknown.Msg + repeatable}
+	outcomeUnknownWithKey = &codes.Cause{Name: codes.OutcomeUnknown.Name, Msg: codes.OutcomeUnknown.Msg + repeat}
+	storeFailed           = &codes.Cause{Name: codes.Internal.Name, Msg: internalError}
+	handlerFailed         = &codes.Cause{
+		Name: codes.Internal.Name, Msg: internalError, HTTP: http.StatusInternalServerError,
 	}
-	outcomeUnknownWithKey = &codes.Cause{
-		Name: "outcome-unknown",
-		Msg: "the store did not answer in time: it is not known whether this push was sent; " +
-			"repeat it with the same Idempotency-Key, then it is sent once",
-	}
-	storeFailed   = &codes.Cause{Name: codes.Internal.Name, Msg: internalError}
-	handlerFailed = &codes.Cause{Name: codes.Internal.Name, Msg: internalError, HTTP: http.StatusInternalServerError}
 )
 
 // returnMsg is the RETURN_MSG of a request refused for c.
@@ -45,11 +45,6 @@ func returnMsg(c *codes.Cause) string {
 
 // What is refused with the same words every time.
 var (
-	preflightRefused = &codes.Cause{
-		Name: "preflight-refused",
-		Msg:  "pages of other origins may not use this listener: push from your backend",
-		HTTP: http.StatusForbidden,
-	}
 	badType = because(codes.UnsupportedMediaType,
 		"the Content-Type header must be application/json, its charset utf-8 or left out")
 	badEncoding = because(codes.UnsupportedMediaType, "leave the Content-Encoding header out and do not compress")

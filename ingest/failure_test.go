@@ -49,9 +49,7 @@ func TestNotStored(t *testing.T) {
 	}{
 		"refused":       {codes.Unavailable, msgUnavailable, msgUnavailable},
 		"wrapped":       {fmt.Errorf("no quorum in secret-cluster: %w", codes.Unavailable), msgUnavailable, msgUnavailable},
-		"timed out":     {context.DeadlineExceeded, msgUnknown, msgUnknownWithKey},
-		"slow":          {fmt.Errorf("%w: %w", codes.Unavailable, context.DeadlineExceeded), msgUnknown, msgUnknownWithKey},
-		"canceled":      {fmt.Errorf("%w: %w", codes.Unavailable, context.Canceled), msgUnknown, msgUnknownWithKey},
+		"unanswered":    {fmt.Errorf("%w: %w", codes.OutcomeUnknown, context.DeadlineExceeded), msgUnknown, msgUnknownWithKey},
 		"without cause": {errors.New("a secret"), msgInternal, msgInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +82,7 @@ func TestPublishTimeout(t *testing.T) {
 	_, ts := start(t, ingest.Options{PublishTimeout: 20 * time.Millisecond, Journal: &journal{
 		publish: func(ctx context.Context, _ rooms.Push) (rooms.Receipt, error) {
 			<-ctx.Done()
-			return rooms.Receipt{}, ctx.Err()
+			return rooms.Receipt{}, fmt.Errorf("%w: %w", codes.OutcomeUnknown, ctx.Err())
 		},
 	}})
 	for range 3 {

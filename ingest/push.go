@@ -1,9 +1,6 @@
 package ingest
 
 import (
-	"context"
-	"errors"
-
 	"github.com/labstack/echo/v4"
 
 	"downlink/codes"
@@ -71,8 +68,7 @@ func (s *Server) publish(p rooms.Push) (rooms.Receipt, error) {
 // notStored is the cause that the sender of p is told after err, and logs the first of a row of them.
 func (s *Server) notStored(p rooms.Push, err error) *codes.Cause {
 	cause := codes.Of(err)
-	unknown := timedOut(err)
-	if cause != codes.Unavailable && cause != codes.Internal && !unknown {
+	if cause != codes.Unavailable && cause != codes.Internal && cause != codes.OutcomeUnknown {
 		return cause // a fault of this push, and no trouble of the store
 	}
 	s.o.Log.Debug("push not stored", "err", err)
@@ -80,18 +76,13 @@ func (s *Server) notStored(p rooms.Push, err error) *codes.Cause {
 		s.o.Log.Error("pushes cannot be stored, senders are told so", "err", err)
 	}
 	switch {
-	case unknown && p.Key == "":
+	case cause == codes.OutcomeUnknown && p.Key == "":
 		return outcomeUnknown
-	case unknown:
+	case cause == codes.OutcomeUnknown:
 		return outcomeUnknownWithKey
 	case cause == codes.Internal:
 		return storeFailed
 	default:
 		return cause
 	}
-}
-
-// timedOut is whether err leaves open what became of the push: it may have been stored, or may be yet.
-func timedOut(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

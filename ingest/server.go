@@ -99,7 +99,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
 	}
 	if isPreflight(r) {
-		s.refuse(preflightRefused, s.echo.NewContext(r, w))
+		s.refuse(codes.PreflightRefused, s.echo.NewContext(r, w))
 		return
 	}
 	s.echo.ServeHTTP(w, r)

@@ -35,8 +35,8 @@ type Journal interface {
 	// Publish stores p and returns once it is stored. Two publishes, one begun after the other returned, are
 	// numbered in that order. A key is scoped by its address: the same key to the same address is stored once
 	// within the idempotency window. Publish waits while this node's follower is too far behind, so that stored
-	// messages cannot be trimmed before they were delivered; it ends when ctx is done. An error means that the push
-	// is not known to be stored; codes.Of gives its cause.
+	// messages cannot be trimmed before they were delivered; it ends when ctx is done. After an error the push
+	// is not stored, or, if the cause is codes.OutcomeUnknown, not known to be; codes.Of gives the cause.
 	Publish(ctx context.Context, p Push) (Receipt, error)
 
 	// Follow calls deliver for every message stored after Follow returned, once, in the order of Seq, from one

@@ -39,10 +39,12 @@ export const CauseText = {
   "malformed-event": "eventName must be 1 to 256 bytes of UTF-8 text",
   "reserved-event": "eventName is reserved by Socket.IO",
   "malformed-key": "the idempotency key must be 1 to 256 bytes of printable ASCII",
+  "outcome-unknown": "the store did not answer in time: it is not known whether this push was sent",
   "not-found": "there is nothing at this address",
   "method-not-allowed": "this address does not take this method",
   "body-too-large": "the body is too large",
   "unsupported-media-type": "the body must be application/json",
+  "preflight-refused": "pages of other origins may not use this listener: push from your backend",
   "draining": "this node is stopping, try again",
 } as const;
 
