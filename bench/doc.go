@@ -1,6 +1,6 @@
 // Command bench measures downlink beside Node's Socket.IO, in one run on one machine, and prints a table of ratios.
 //
-//	go run ./bench            # at least three rounds, some eight minutes
+//	go run ./bench            # at least three rounds, some seven minutes
 //	go run ./bench --quick    # one short round, below two minutes
 //
 // Each round starts each of the two servers anew for each scenario, one after the other, pinned to one core, and puts
