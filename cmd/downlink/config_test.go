@@ -207,6 +207,7 @@ func TestWrongCommandLineAndFile(t *testing.T) {
 		{"twice", file("drain: 1s\ndrain: 2s\n"), nil, "drain"},
 		{"nested", file("drain:\n  max: 1s\n"), nil, "downlink.yaml: drain: must be a value"},
 		{"empty", file("drain:\n"), nil, "downlink.yaml: drain: must be a value"},
+		{"two documents", file("drain: 1s\n---\nsync: 2s\n"), nil, "downlink.yaml: more than one YAML document"},
 		{"number for a time", file("drain: 30\n"), nil, `downlink.yaml: drain: "30" is not a time`},
 		{"list for one value", file("drain: [1s, 2s]\n"), nil, `downlink.yaml: drain: "1s,2s" is not a time`},
 		{"two that do not fit", []string{"--probe-timeout=3s"}, map[string]string{"DOWNLINK_PING_TIMEOUT": "2s"},
