@@ -45,7 +45,7 @@ var (
 	MissingRoomID   = &Cause{Name: "missing-room-id", Msg: "the room id is missing"}
 	MalformedRoomID = &Cause{
 		Name: "malformed-room-id",
-		Msg:  "the room id must be a number or 1 to 256 bytes of UTF-8 text without control characters",
+		Msg:  "the room id must be a whole number or 1 to 256 bytes of UTF-8 text without control characters",
 	}
 )
 

@@ -27,7 +27,7 @@ export const CauseText = {
   "internal": "internal error",
   "unavailable": "the service cannot do this now, try again later",
   "missing-room-id": "the room id is missing",
-  "malformed-room-id": "the room id must be a number or 1 to 256 bytes of UTF-8 text without control characters",
+  "malformed-room-id": "the room id must be a whole number or 1 to 256 bytes of UTF-8 text without control characters",
   "malformed-login": "the arguments must be a room id, a room id and a login type, or one object",
   "unknown-login-type": "the login type must be loginWhenFirst, loginWhenLast or loginWhenever",
   "too-many-rooms": "this connection is in as many rooms as it may be",
