@@ -44,8 +44,7 @@
 // What Publish returned for survives the death of the process, kill -9 included: it was given to the operating
 // system. A power cut loses at most the last Options.Sync of it, or nothing with Options.Sync 0. Idempotency keys
 // survive a restart as far as their pushes are still stored. Claims do not survive a restart, since no connection
-// does. Epochs go on rising: each start is counted in the metadata of HIST, and its epochs begin at that count times
-// 2^32.
+// does. Epochs go on rising: each start is counted in a file, and its epochs begin at that count times 2^32.
 //
 // # Failures
 //

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -189,4 +191,54 @@ func TestCloseEndsFollowersAndPublishers(t *testing.T) {
 		}
 	}
 	require.Less(t, time.Since(start), storeTimeout/2)
+}
+
+// A process that is killed while JetStream replaces the settings of the history leaves new ones with the checksum of
+// the old ones. JetStream then forgets the stream, but not its messages.
+func TestKillWhileSettingsChange(t *testing.T) {
+	dir := t.TempDir()
+	sum := filepath.Join(dir, "nats", "jetstream", "$G", "streams", histStream, "meta.sum")
+	claim := rooms.Claim{Room: "456", Conn: "a"}
+	keyed := push("456", 0)
+	keyed.Key = "k"
+
+	b := open(t, dir)
+	_, err := b.Publish(t.Context(), keyed)
+	require.NoError(t, err)
+	publishAll(t, b, 2, 49)
+	shut(t, b)
+	old, err := os.ReadFile(sum)
+	require.NoError(t, err)
+
+	b = open(t, dir, func(o *Options) { o.HistoryAge = time.Hour })
+	epoch, err := b.Acquire(t.Context(), claim, 0)
+	require.NoError(t, err)
+	before := replayed(t, b)
+	require.Len(t, before, 50)
+	shut(t, b)
+	require.NoError(t, os.WriteFile(sum, old, 0o600))
+
+	b = open(t, dir)
+	require.Equal(t, before, replayed(t, b))
+	again, err := b.Publish(t.Context(), keyed)
+	require.NoError(t, err)
+	require.True(t, again.Duplicate)
+	next, err := b.Publish(t.Context(), push("456", 1))
+	require.NoError(t, err)
+	require.EqualValues(t, 51, next.Seq)
+	later, err := b.Acquire(t.Context(), claim, 0)
+	require.NoError(t, err)
+	require.Greater(t, later, epoch)
+}
+
+func TestStartsAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	for want := range uint64(3) {
+		n, err := countStart(dir)
+		require.NoError(t, err)
+		require.Equal(t, want+1, n)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, startsName), nil, 0o600))
+	_, err := countStart(dir)
+	require.ErrorContains(t, err, startsName)
 }

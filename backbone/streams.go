@@ -3,12 +3,10 @@ package backbone
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,23 +21,27 @@ const (
 // apiTimeout bounds one question to JetStream.
 const apiTimeout = 5 * time.Second
 
-// startsKey is where the history's metadata says how often the store was opened.
-const startsKey = "downlink-starts"
+// openTimeout bounds the opening of one stream. To lower a limit takes JetStream long: it removes the messages one by
+// one, some ten thousand a second.
+const openTimeout = time.Hour
 
 // epochsPerStart is how many claims one process can number. Epochs stay whole numbers in JavaScript for 2^21 starts.
 const epochsPerStart = 1 << 32
 
 // openStreams creates both streams, or changes them to what the options now say.
 func (b *Backbone) openStreams(ctx context.Context, history int64) error {
-	js, err := jetstream.New(b.nc)
-	if err != nil {
-		return fmt.Errorf("use JetStream: %w", err)
-	}
-	starts, err := startsOf(ctx, js)
+	starts, err := countStart(b.opts.Dir)
 	if err != nil {
 		return err
 	}
-	starts++
+	js, err := jetstream.New(b.nc, jetstream.WithDefaultTimeout(openTimeout))
+	if err != nil {
+		return fmt.Errorf("use JetStream: %w", err)
+	}
+	slow := time.AfterFunc(apiTimeout, func() {
+		b.log.Info("opening the store takes long: a history limit was lowered, or the disk is slow", "dir", b.opts.Dir)
+	})
+	defer slow.Stop()
 	o := &b.opts
 	for _, c := range []jetstream.StreamConfig{{
 		Name:              histStream,
@@ -53,7 +55,6 @@ func (b *Backbone) openStreams(ctx context.Context, history int64) error {
 		Duplicates:        o.IdempotencyWindow,
 		AllowDirect:       true,
 		RePublish:         &jetstream.RePublish{Source: histPrefix + ">", Destination: livePrefix + ">"},
-		Metadata:          map[string]string{startsKey: strconv.FormatUint(starts, 10)},
 	}, {
 		Name:        claimStream,
 		Description: "who holds which room",
@@ -71,22 +72,6 @@ func (b *Backbone) openStreams(ctx context.Context, history int64) error {
 		}
 	}
 	return nil
-}
-
-// startsOf is how often the store was opened before.
-func startsOf(ctx context.Context, js jetstream.JetStream) (uint64, error) {
-	hist, err := js.Stream(ctx, histStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("open stream %s: %w", histStream, err)
-	}
-	n, err := strconv.ParseUint(hist.CachedInfo().Config.Metadata[startsKey], 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("metadata of stream %s: %w", histStream, err)
-	}
-	return n, nil
 }
 
 // lastSeq is the number of the message stored last.
