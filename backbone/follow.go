@@ -74,6 +74,7 @@ func (f *follower) run(ctx context.Context) {
 			items, dropped = f.queue.take(items)
 			for i := range items {
 				f.take(ctx, &items[i])
+				items[i] = live{} // or it would stay in memory until the next message
 				if ctx.Err() != nil {
 					return
 				}

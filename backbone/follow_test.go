@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
@@ -91,6 +93,46 @@ func TestFollowerMissesNothingWithTheSmallestHistory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The smallest store, and a subscription that holds one: what waits is not pushed out by what comes after it.
+func TestFollowerMissesNothingWithTheSmallestStore(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.MaxBytes, o.pending = minBytes, 1 })
+	r := follow(t, b)
+	r.hold.Lock()
+	data := make([]byte, 1<<20)
+	errs := make(chan error, 3*minBytes/len(data))
+	for i := range cap(errs) {
+		go func() {
+			_, err := b.Publish(t.Context(), rooms.Push{To: rooms.Room(fmt.Sprint(i)), Event: "e", Data: data})
+			errs <- err
+		}()
+	}
+	w := b.hist.window
+	require.Eventually(t, func() bool { // the window is full, or lets all of them go
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.sent == 0 && len(w.queue)+len(errs) == cap(errs)
+	}, patience, time.Millisecond)
+	r.hold.Unlock()
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+	r.wait(t, cap(errs))
+	require.NotZero(t, b.repaired.Load(), "nothing was lost: this test is worth nothing")
+}
+
+func TestFollowerKeepsNothingThatItDelivered(t *testing.T) {
+	b := open(t, t.TempDir())
+	delivered := make(chan weak.Pointer[byte], 1)
+	require.NoError(t, b.Follow(t.Context(), func(m *rooms.Message) { delivered <- weak.Make(&m.Data[0]) }))
+	_, err := b.Publish(t.Context(), rooms.Push{Event: "large", Data: make([]byte, 1<<20)})
+	require.NoError(t, err)
+	data := <-delivered
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return data.Value() == nil
+	}, patience, time.Millisecond)
 }
 
 func TestFollowerReadsFromTheStreamWhatItsSubscriptionLost(t *testing.T) {

@@ -140,6 +140,7 @@ func TestPublishErrors(t *testing.T) {
 	t.Run("server gone", func(t *testing.T) {
 		b := open(t, t.TempDir())
 		b.server.Shutdown()
+		<-b.present.Load().dead
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		require.Equal(t, codes.Unavailable, codes.Of(publish(ctx, b, push("456", 1))))

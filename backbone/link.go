@@ -21,13 +21,17 @@ const (
 )
 
 const (
-	linkBuffer  = 64 << 10        // read at once
-	keepBuffer  = 1 << 20         // the largest write buffer kept for later
-	linkTimeout = 5 * time.Second // for connecting
-	writeRounds = 8               // how often one publisher writes what others queued meanwhile
+	linkBuffer  = 64 << 10         // read at once
+	keepBuffer  = 1 << 20          // the largest write buffer kept for later
+	linkTimeout = 5 * time.Second  // for connecting
+	maxSlots    = 16 * maxInFlight // of one link; so many are needed only if the server answers nothing
+	writeRounds = 8                // how often one publisher writes what others queued meanwhile
 )
 
-var errLinkLost = errors.New("connection to the NATS server lost")
+var (
+	errLinkLost  = errors.New("connection to the NATS server lost")
+	errNoAnswers = errors.New("too many messages were never acknowledged")
+)
 
 // link is a connection to the NATS server in this process that does nothing but the path of a push: publish, receive
 // acknowledgements, receive what is republished. It speaks NATS' client protocol itself, because the client library
@@ -105,11 +109,16 @@ func (l *link) greet(r *bufio.Reader) error {
 	}
 }
 
-// newSlot makes a slot.
+// newSlot makes a slot. A slot whose acknowledgement never came is lost, since it may come yet. When there are maxSlots
+// the link fails, and the next one begins with none.
 func (l *link) newSlot() *slot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := *l.slots.Load()
+	if len(old) == maxSlots {
+		l.fail(errNoAnswers)
+		return &slot{link: l}
+	}
 	s := &slot{link: l, subject: l.inbox + strconv.Itoa(len(old)), acks: make(chan ack, 1)}
 	grown := append(old[:len(old):len(old)], s)
 	l.slots.Store(&grown)

@@ -81,8 +81,9 @@ func Open(ctx context.Context, o Options) (_ *Backbone, err error) {
 	if err := b.openStreams(ctx, history); err != nil {
 		return nil, err
 	}
-	b.hist = newStore(pushWindow(o.HistoryMax), b.link)
-	b.held = newStore(maxInFlight, b.link)
+	// What is on its way takes a part of the history, so that a small one is not full of it.
+	b.hist = newStore(newWindow(pushWindow(o.HistoryMax), min(maxUndelivered, history/4)), b.link)
+	b.held = newStore(newWindow(maxInFlight, maxUndelivered), b.link)
 	first, err := b.dial()
 	if err != nil {
 		return nil, err
@@ -244,8 +245,8 @@ func (b *Backbone) Close(ctx context.Context) error {
 		defer close(stopped)
 		b.running.Wait()
 		b.keeping.Wait()
-		b.hist.late.Wait()
-		b.held.late.Wait()
+		b.hist.end()
+		b.held.end()
 	}()
 	var err error
 	select {

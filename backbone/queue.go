@@ -46,9 +46,8 @@ func (q *queue) signal() {
 }
 
 // take returns all that waits, and whether something was dropped since the last take. free is what the last take
-// returned: it is used again.
+// returned, emptied: it is used again.
 func (q *queue) take(free []live) (items []live, dropped bool) {
-	clear(free)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items, dropped = q.items, q.dropped

@@ -29,11 +29,20 @@ func unavailable(doing string, err error) error {
 type store struct {
 	link   func() (*link, error) // the present link
 	window *window
-	late   sync.WaitGroup // goroutines waiting for acknowledgements that their publishers gave up
+
+	mu    sync.Mutex
+	ended bool
+	late  sync.WaitGroup // awaitLate; added to under mu while not ended
 }
 
-func newStore(size int, link func() (*link, error)) *store {
-	return &store{link: link, window: newWindow(size)}
+func newStore(w *window, link func() (*link, error)) *store { return &store{link: link, window: w} }
+
+// end waits for what the publishers gave up, which ends with the link.
+func (s *store) end() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.late.Wait()
 }
 
 // put sends data to subject, with one header if name is not empty, and returns what the stream says. It keeps
@@ -72,8 +81,7 @@ func (s *store) put(ctx context.Context, subject, name, value string, data []byt
 		_, err := s.link() // ErrClosed if that is why
 		return ack{}, errors.Join(errUnanswered, errLinkLost, err)
 	case <-ctx.Done():
-		s.late.Add(1)
-		go s.awaitLate(sl, size)
+		s.giveUp(sl, size)
 		return ack{}, fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
 	}
 }
@@ -87,11 +95,21 @@ func (s *store) settle(sl *slot, a ack, size int) {
 	s.window.leave(sl, stored, size)
 }
 
+// giveUp leaves a message to awaitLate. After the end there is no link for an acknowledgement to come by.
+func (s *store) giveUp(sl *slot, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		s.window.leave(nil, 0, size)
+		return
+	}
+	s.late.Go(func() { s.awaitLate(sl, size) })
+}
+
 // awaitLate waits for the acknowledgement that a publisher gave up. Until it comes the message may be anywhere, so
 // it counts as being on its way. It ends with the acknowledgement, after storeTimeout, or with the link. In the
 // latter cases nobody may use the slot again.
 func (s *store) awaitLate(sl *slot, size int) {
-	defer s.late.Done()
 	timer := time.NewTimer(storeTimeout)
 	defer timer.Stop()
 	select {

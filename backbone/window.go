@@ -40,13 +40,13 @@ type waiter struct {
 	ready chan struct{} // closed when let in
 }
 
-// newWindow returns a window of size messages.
-func newWindow(size int) *window {
+// newWindow returns a window of size messages and that many bytes.
+func newWindow(size int, bytes int64) *window {
 	n := 1
 	for n < size {
 		n *= 2
 	}
-	return &window{size: size, bytes: maxUndelivered, cursors: make(map[*cursor]struct{}), sizes: make([]int32, n)}
+	return &window{size: size, bytes: bytes, cursors: make(map[*cursor]struct{}), sizes: make([]int32, n)}
 }
 
 // enter waits until a message of n bytes may be sent. Every enter without error needs one leave.

@@ -26,7 +26,7 @@ func enterAll(ctx context.Context, w *window, n, size int) <-chan int {
 
 func TestWindowCountsWhatIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(3)
+		w := newWindow(3, maxUndelivered)
 		c := &cursor{}
 		w.join(c, 10)
 		in := enterAll(t.Context(), w, 7, 1)
@@ -54,7 +54,7 @@ func TestWindowCountsWhatIsNotDelivered(t *testing.T) {
 
 func TestWindowWithoutFollowerCountsOnlyTheUnacknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(1)
+		w := newWindow(1, maxUndelivered)
 		for seq := range uint64(100) {
 			s, err := w.enter(t.Context(), 1)
 			require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestWindowWithoutFollowerCountsOnlyTheUnacknowledged(t *testing.T) {
 
 func TestWindowLetsGoWhenTheFollowerEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(2)
+		w := newWindow(2, maxUndelivered)
 		slow, fast := &cursor{}, &cursor{}
 		w.join(slow, 0)
 		w.join(fast, 0)
@@ -87,7 +87,7 @@ func TestWindowLetsGoWhenTheFollowerEnds(t *testing.T) {
 
 func TestWindowOfBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(100)
+		w := newWindow(100, maxUndelivered)
 		c := &cursor{}
 		w.join(c, 0)
 		in := enterAll(t.Context(), w, 3, maxUndelivered/2)
@@ -117,7 +117,7 @@ func TestWindowOfBytes(t *testing.T) {
 
 func TestWindowEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(1)
+		w := newWindow(1, maxUndelivered)
 		_, err := w.enter(t.Context(), 1)
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -136,7 +136,7 @@ func TestWindowEndsWithItsContext(t *testing.T) {
 }
 
 func TestWindowNumbersFarApart(t *testing.T) {
-	w := newWindow(4)
+	w := newWindow(4, maxUndelivered)
 	c := &cursor{}
 	w.join(c, 0)
 	for i := range uint64(50) { // others store a thousand messages between two of ours
@@ -151,7 +151,7 @@ func TestWindowNumbersFarApart(t *testing.T) {
 
 func TestWindowLetsNobodyOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWindow(100)
+		w := newWindow(100, maxUndelivered)
 		first := enterAll(t.Context(), w, 1, maxUndelivered-10)
 		large := enterAll(t.Context(), w, 1, 1000)
 		small := enterAll(t.Context(), w, 1, 1) // would fit
