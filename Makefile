@@ -12,8 +12,8 @@ LINT     = $(shell $(GO) env GOPATH)/bin/golangci-lint
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## Run the service; settings as environment variables, or ARGS="--public-addr :3000"
-	$(GO) run ./cmd/downlink $(ARGS)
+run: build ## Run the service; settings as environment variables, or ARGS="--public-addr :3000"
+	bin/downlink $(ARGS)
 
 build: ## Build bin/downlink
 	$(GO) build -trimpath -o bin/downlink ./cmd/downlink
