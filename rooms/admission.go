@@ -95,7 +95,7 @@ func (a *Admission) login(ctx context.Context, m *Member, l Login, answer func(A
 	}
 	admitted, err := a.hub.enter(m, l, epoch, silent, answer)
 	if !admitted {
-		a.ledger.abandon(l.Room, epoch)
+		a.ledger.doubt(turn)
 	}
 	return err
 }

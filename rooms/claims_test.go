@@ -286,6 +286,47 @@ func TestAClaimIsNotCutShortWhenTheCallerGivesUp(t *testing.T) {
 	})
 }
 
+// Somebody joins between the claim of a login and its seat, and it is refused. Who held the room goes on holding it.
+func TestALoginRefusedAfterItsClaimLeavesTheHolderItsOwn(t *testing.T) {
+	joins := func(w *world, c *client) {
+		w.claims.Intercept(func(_ context.Context, op roomstest.Op, _ string) (bool, error) {
+			if op == roomstest.OpAcquire {
+				w.claims.Intercept(nil)
+				c.login(room, rooms.Whenever)
+			}
+			return true, nil
+		})
+	}
+	held := func(t *testing.T, w *world, by *client) {
+		synctest.Wait()
+		require.Equal(t, by.ID(), w.claims.All()[room].Conn)
+		require.Equal(t, w.hub.Holding(room), w.claims.All()[room])
+		require.Zero(t, w.admission.Remembered().Pages)
+	}
+	t.Run("which was itself", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			holder, silent, late := w.attach(""), w.attach(""), w.attach("")
+			holder.login(room, rooms.First)
+			silent.login(room, rooms.Whenever)
+			silent.Freeze()
+			joins(w, late)
+			require.Equal(t, "2004", holder.login(room, rooms.First).Status.Code)
+			held(t, w, holder)
+			require.Equal(t, []*client{holder, late}, w.members(room, holder, silent, late))
+		})
+	})
+	t.Run("which was its ghost", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			ghost, me, late := w.attach("key"), w.attach("key"), w.attach("")
+			ghost.login(room, rooms.First)
+			joins(w, late)
+			require.Equal(t, "2004", me.login(room, rooms.First).Status.Code)
+			held(t, w, ghost)
+			require.Equal(t, []*client{ghost, late}, w.members(room, ghost, me, late))
+		})
+	})
+}
+
 // A login is cut off at each of its steps.
 func TestGoneDuringALoginUndoesIt(t *testing.T) {
 	for _, p := range []rooms.Policy{rooms.First, rooms.Last} {

@@ -103,7 +103,8 @@ func (h *Hub) renew(room string, over, epoch uint64) bool {
 // who were probed in vain.
 //
 // Others than those probed may have come while the claim was acquired. So m may still be barred, or gone: then it is
-// not admitted, but those its claim has overthrown are put out, as if m had been admitted and had left at once.
+// not admitted, but whom it has to put out is put out, as if m had been admitted and had left at once. A holder that
+// stays gets the claim back.
 func (h *Hub) enter(
 	m *Member, l Login, epoch uint64, silent map[*seat]bool, answer func(Answer),
 ) (admitted bool, err error) {

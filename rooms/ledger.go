@@ -47,7 +47,7 @@ type page struct {
 	// guarded by the ledger's mutex
 	users int    // who has the turn or waits for it, settlers excepted
 	left  uint64 // the epoch of a claim of ours that nobody holds any more, 0 for none
-	doubt bool   // an Acquire failed and may have been made all the same; set and cleared in the turn only
+	doubt bool   // an Acquire may have been made for somebody who is not in; set and cleared in the turn only
 	due   bool   // in the ledger's list, or with a settler
 }
 
@@ -111,9 +111,7 @@ func (l *ledger) acquire(ctx context.Context, p *page, c Claim, overthrow bool) 
 			return epoch, nil
 		}
 		if !errors.Is(err, ErrClaimChanged) {
-			l.mu.Lock()
-			p.doubt = true
-			l.mu.Unlock()
+			l.doubt(p)
 			return 0, err
 		}
 		present, err := l.get(ctx, p.room)
@@ -127,6 +125,14 @@ func (l *ledger) acquire(ctx context.Context, p *page, c Claim, overthrow bool) 
 		over = present.Epoch
 	}
 	return 0, fmt.Errorf("acquire a claim that changes all the time: %w", codes.Unavailable)
+}
+
+// doubt notes that the login whose turn p is has failed, and that its claim may be there all the same. Settling finds
+// out, and gives it to who holds the room or releases it.
+func (l *ledger) doubt(p *page) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.doubt = true
 }
 
 // abandon notes that nobody holds the claim epoch of room any more. It is released in the background, unless a newcomer

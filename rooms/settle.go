@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Settling makes Claims agree with the hub again after a holder left, or after an Acquire whose outcome is not known.
+// Settling makes Claims agree with the hub again after a holder left, or after a login failed that may have made its claim.
 const (
 	maxSettlers  = 8 // goroutines, so that thousands of holders may leave at once
 	firstRetry   = 100 * time.Millisecond
@@ -96,7 +96,7 @@ func (l *ledger) settle(ctx context.Context, p *page) error {
 	return nil
 }
 
-// resolve finds out whether an Acquire that failed was made all the same. If so, its claim is nobody's: it is given
+// resolve finds out whether the claim of a login that failed was made all the same. If so, it is nobody's: it is given
 // to the holder it was to overthrow, who is still in the room because the login failed; without one it is left to be
 // released.
 func (l *ledger) resolve(ctx context.Context, p *page) (left uint64, err error) {
