@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Settling makes Claims agree with the hub again after a holder left, or after a login failed that may have made its claim.
+// Settling makes Claims agree with the hub again after a holder left, or after a login failed whose claim may be there.
 const (
 	maxSettlers  = 8 // goroutines, so that thousands of holders may leave at once
 	firstRetry   = 100 * time.Millisecond
