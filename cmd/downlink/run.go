@@ -54,7 +54,7 @@ func newLogger(w io.Writer, level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: least}))
 }
 
-// version is the module's version and, for a build from a checkout, its commit.
+// version is the module's version, which for a build from a checkout holds its commit, and Go's.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -63,11 +63,6 @@ func version() string {
 	v := info.Main.Version
 	if v == "" {
 		v = "(devel)"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
 	}
 	return v + " " + info.GoVersion
 }
