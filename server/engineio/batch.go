@@ -19,7 +19,7 @@ func (srv *Server) Batch(frames ...Frame) *Batch {
 	b := batches.Get().(*Batch)
 	b.srv, b.frames, b.size = srv, frames, 0
 	for _, f := range frames {
-		b.size += len(f)
+		b.size += len(f) + frameCost
 	}
 	if n := len(srv.writers); len(b.lists) != n {
 		b.lists, b.took = make([][]*Session, n), make([]bool, n)

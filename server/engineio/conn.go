@@ -195,7 +195,9 @@ func (c *conn) reject(err error) {
 	case errors.Is(err, errTooBig):
 		code = closeTooBig
 	}
-	_ = c.write(closeFrame(code))
+	if !errors.Is(err, errFull) { // else in the middle of a frame
+		_ = c.offer(closeFrame(code))
+	}
 }
 
 // frame takes what the parser found.
@@ -224,11 +226,34 @@ func (c *conn) frame(op byte, p []byte) error {
 	return nil
 }
 
-// write writes b, waiting at most Options.WriteTimeout. It is for handshakes and for upgrades that are not through.
+// write writes b, waiting at most Options.WriteTimeout. It is for handshakes.
 func (c *conn) write(b []byte) error {
 	_ = c.nc.SetWriteDeadline(time.Now().Add(c.srv.o.WriteTimeout))
 	_, err := c.nc.Write(b)
 	_ = c.nc.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// errFull is an answer that the socket of an upgrading client did not take.
+var errFull = errors.New("the client does not read")
+
+// offer writes b, or as much as the socket takes at once. It is for upgrades that are not through: who answers them
+// reads for other sessions too, and must not wait for a client that does not read.
+func (c *conn) offer(b []byte) error {
+	if c.raw == nil { // this reader has no other session
+		return c.write(b)
+	}
+	var n int
+	var err error
+	if e := c.raw.Write(func(fd uintptr) bool {
+		n, err = writeNow(fd, b)
+		return true
+	}); e != nil {
+		return e
+	}
+	if err == nil && n < len(b) {
+		return errFull
+	}
 	return err
 }
 

@@ -1,10 +1,12 @@
 package engineio
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // refusal is an answer of the Engine.IO protocol to a request that cannot be served.
@@ -24,14 +26,35 @@ var (
 )
 
 // fail answers a request that cannot be served. The connection is closed: a body may still be under way.
-func fail(w http.ResponseWriter, status int, e refusal) {
-	body := `{"code":` + strconv.Itoa(e.code) + `,"message":"` + e.message + `"}`
+func (srv *Server) fail(w http.ResponseWriter, status int, e refusal) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Connection", "close")
+	_ = srv.answer(w, status, []byte(`{"code":`+strconv.Itoa(e.code)+`,"message":"`+e.message+`"}`))
+}
+
+// answer writes an answer and makes sure that it is on its way: what the HTTP server still has in hand when its handler
+// returns has no deadline.
+func (srv *Server) answer(w http.ResponseWriter, status int, body []byte) error {
+	if body != nil {
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body))
+	rc := http.NewResponseController(w)
+	for more := true; more; more = len(body) > 0 {
+		// Not every ResponseWriter can; then the HTTP server's own timeout holds.
+		_ = rc.SetWriteDeadline(time.Now().Add(srv.o.WriteTimeout))
+		n := min(len(body), flushChunk)
+		if _, err := w.Write(body[:n]); err != nil {
+			return err
+		}
+		body = body[n:]
+	}
+	if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	_ = rc.SetWriteDeadline(time.Time{})
+	return nil
 }
 
 // ServeHTTP serves every request of the protocol: handshakes, polls, POSTs, WebSockets and CORS preflights.
@@ -39,18 +62,23 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if srv.o.CORS != nil {
 		srv.o.CORS(w.Header(), r)
 	}
+	if r.ContentLength != 0 {
+		// For all of the body. Who reads none needs it too: the HTTP server looks for its end before it goes on.
+		deadline := time.Now().Add(srv.o.PingInterval + srv.o.PingTimeout)
+		_ = http.NewResponseController(w).SetReadDeadline(deadline)
+	}
 	if r.Method == http.MethodOptions {
-		w.WriteHeader(http.StatusNoContent)
+		_ = srv.answer(w, http.StatusNoContent, nil)
 		return
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	transport := q.Get("transport")
 	if transport != "polling" && transport != "websocket" {
-		fail(w, http.StatusBadRequest, errTransport)
+		srv.fail(w, http.StatusBadRequest, errTransport)
 		return
 	}
 	var eio uint8
@@ -60,13 +88,13 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case v == "3" && srv.o.AllowEIO3:
 		eio = 3
 	default:
-		fail(w, http.StatusBadRequest, errVersion)
+		srv.fail(w, http.StatusBadRequest, errVersion)
 		return
 	}
 	socket := transport == "websocket"
 	jsonp := q.Has("j") // which no client needs any more
 	if upgrade := len(r.Header["Upgrade"]) > 0; upgrade != socket || jsonp {
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	if sid := q.Get("sid"); sid != "" || q.Has("sid") {
@@ -75,11 +103,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method != http.MethodGet:
-		fail(w, http.StatusBadRequest, errHandshakeMethod)
+		srv.fail(w, http.StatusBadRequest, errHandshakeMethod)
 	case srv.refusing.Load():
-		fail(w, http.StatusServiceUnavailable, errBadRequest)
+		srv.fail(w, http.StatusServiceUnavailable, errBadRequest)
 	case !srv.allowed(r):
-		fail(w, http.StatusForbidden, errForbidden)
+		srv.fail(w, http.StatusForbidden, errForbidden)
 	case socket:
 		srv.connect(w, r, eio)
 	default:
@@ -91,11 +119,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, s *Session, eio uint8, socket bool) {
 	switch {
 	case s == nil:
-		fail(w, http.StatusBadRequest, errSession)
+		srv.fail(w, http.StatusBadRequest, errSession)
 	case s.eio != eio:
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 	case socket && !srv.allowed(r):
-		fail(w, http.StatusForbidden, errForbidden)
+		srv.fail(w, http.StatusForbidden, errForbidden)
 	case socket:
 		srv.upgrade(w, r, s)
 	case r.Method == http.MethodGet:
@@ -103,7 +131,7 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, s *Sessi
 	case r.Method == http.MethodPost:
 		s.post(w, r)
 	default:
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 	}
 }
 
@@ -123,7 +151,7 @@ func (srv *Server) allowed(r *http.Request) bool {
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, eio uint8, b64 bool) {
 	s, err := srv.open(r, eio, b64)
 	if err != nil {
-		fail(w, http.StatusServiceUnavailable, errBadRequest)
+		srv.fail(w, http.StatusServiceUnavailable, errBadRequest)
 		return
 	}
 	body := s.encodeOne(srv.openPacket(s, `"websocket"`))

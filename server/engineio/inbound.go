@@ -1,7 +1,7 @@
 package engineio
 
 import (
-	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -18,11 +18,31 @@ func (e *errHandler) Unwrap() error { return e.err }
 // errPanic is a panic in Handler.Message.
 var errPanic = errors.New("handler panic")
 
-// heldPacket is a packet that was read while the session was paused.
-type heldPacket struct {
-	p      []byte
-	binary bool
-	left   error // the client left; p is nothing
+// heldKind is what a packet is that was read while the session was paused.
+type heldKind uint8
+
+const (
+	heldText heldKind = iota
+	heldBinary
+	heldLeft // the client left: by "1", or by a close frame with a code
+)
+
+// hold puts a packet behind those that are held back: its length and kind, then its bytes. One body can have very many
+// small packets, so they must not take much more room here than there. in is held.
+func (s *Session) hold(kind heldKind, p []byte) {
+	s.held = binary.AppendUvarint(s.held, uint64(len(p))<<2|uint64(kind))
+	s.held = append(s.held, p...)
+}
+
+// unhold takes the first packet that is held back; in is held.
+func (s *Session) unhold() (kind heldKind, p []byte) {
+	head, n := binary.Uvarint(s.held)
+	end := n + int(head>>2)
+	p = s.held[n:end:end]
+	if s.held = s.held[end:]; len(s.held) == 0 {
+		s.held = nil
+	}
+	return heldKind(head & 3), p
 }
 
 // text handles one text packet of an established transport; in is held.
@@ -63,7 +83,7 @@ func pongPacket(data []byte) Frame { return textPacket("3" + string(data)) }
 func (s *Session) binary(p []byte) error { return s.message(p, true) }
 
 // message hands one message to the application, or holds it back while the session is paused; in is held.
-func (s *Session) message(p []byte, binary bool) error {
+func (s *Session) message(p []byte, bin bool) error {
 	s.mu.Lock()
 	h, open, wait := s.h, s.st == stOpen, s.flags.has(paused)
 	s.mu.Unlock()
@@ -71,10 +91,14 @@ func (s *Session) message(p []byte, binary bool) error {
 	case !open:
 		return nil
 	case wait || len(s.held) > 0:
-		s.held = append(s.held, heldPacket{p: bytes.Clone(p), binary: binary})
+		kind := heldText
+		if bin {
+			kind = heldBinary
+		}
+		s.hold(kind, p)
 		return nil
 	}
-	return s.srv.callMessage(h, s, p, binary)
+	return s.srv.callMessage(h, s, p, bin)
 }
 
 // leave handles the client's farewell in its turn: behind the messages that are held back.
@@ -82,7 +106,11 @@ func (s *Session) leave(err error) error {
 	if len(s.held) == 0 {
 		return err
 	}
-	s.held = append(s.held, heldPacket{left: err})
+	var code []byte
+	if left := (*errClosed)(nil); errors.As(err, &left) {
+		code = binary.BigEndian.AppendUint16(nil, left.code)
+	}
+	s.hold(heldLeft, code)
 	return nil
 }
 
@@ -99,15 +127,14 @@ func (s *Session) release() error {
 		if wait {
 			return nil
 		}
-		m := s.held[0]
-		s.held[0] = heldPacket{}
-		if s.held = s.held[1:]; len(s.held) == 0 {
-			s.held = nil
+		kind, p := s.unhold()
+		switch {
+		case kind == heldLeft && len(p) == 0:
+			return errLeft
+		case kind == heldLeft:
+			return &errClosed{binary.BigEndian.Uint16(p)}
 		}
-		if m.left != nil {
-			return m.left
-		}
-		if err := s.srv.callMessage(h, s, m.p, m.binary); err != nil {
+		if err := s.srv.callMessage(h, s, p, kind == heldBinary); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,8 @@ type Options struct {
 	// MaxPayload is the most bytes one inbound message or one POST body may have (default 1,000,000). A longer message
 	// closes the session with WebSocket code 1009, a longer body with HTTP 413.
 	MaxPayload int
-	// MaxQueue is the most bytes that may wait for one client (default 4 MiB). One more closes the session at once, with
-	// reason SlowReader.
+	// MaxQueue is the most bytes that may wait for one client (default 4 MiB), 32 for each frame's place included. One
+	// more closes the session at once, with reason SlowReader.
 	MaxQueue int
 	// AllowEIO3 also admits clients of protocol 3 (socket.io-client 2.x).
 	AllowEIO3 bool

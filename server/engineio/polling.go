@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +24,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if s.conn != nil || s.st == stOpening || s.st == stClosed {
 		s.mu.Unlock()
-		fail(w, http.StatusBadRequest, errBadRequest)
+		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	if s.flags.has(polling) || s.overdue(now) {
@@ -35,7 +34,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 		}
 		s.mu.Unlock()
 		s.end(ending{reason, true, closeNormal})
-		fail(w, http.StatusBadRequest, errBadRequest)
+		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	s.noteLife(now)
@@ -47,7 +46,7 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	}
 	body, binary, ok := s.response()
 	if !ok {
-		fail(w, http.StatusBadRequest, errBadRequest)
+		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	if err := s.reply(w, body, binary); err != nil {
@@ -146,7 +145,7 @@ func (s *Session) encodeOne(f Frame) []byte {
 	return encodePayload(nil, []Frame{f})
 }
 
-// reply writes a poll's answer and makes sure that it is on its way: what is lost here would be lost for good.
+// reply answers a poll. What is lost here is lost for good: the session ends with an error.
 func (s *Session) reply(w http.ResponseWriter, body []byte, binary bool) error {
 	h := w.Header()
 	h["Content-Type"] = typeText
@@ -154,17 +153,7 @@ func (s *Session) reply(w http.ResponseWriter, body []byte, binary bool) error {
 		h["Content-Type"] = typeBinary
 	}
 	h["Cache-Control"] = noStore
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	rc := http.NewResponseController(w)
-	// Not every ResponseWriter can; then the HTTP server's own timeout holds.
-	_ = rc.SetWriteDeadline(time.Now().Add(s.srv.o.WriteTimeout))
-	_, err := w.Write(body)
-	if err == nil {
-		if err = rc.Flush(); errors.Is(err, http.ErrNotSupported) {
-			err = nil
-		}
-	}
-	_ = rc.SetWriteDeadline(time.Time{})
+	err := s.srv.answer(w, http.StatusOK, body)
 	if err == nil {
 		s.srv.stats.polled(len(body))
 	}
@@ -183,7 +172,7 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.conn != nil || s.st != stOpen:
 		s.mu.Unlock()
-		fail(w, http.StatusBadRequest, errBadRequest)
+		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	case s.flags.has(posting) || s.overdue(now):
 		reason := ReasonError
@@ -192,7 +181,7 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 		}
 		s.mu.Unlock()
 		s.end(ending{reason, true, closeNormal})
-		fail(w, http.StatusBadRequest, errBadRequest)
+		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
 	s.flags |= posting
@@ -208,7 +197,7 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	}()
 	if status, reason := s.readBody(buf, w, r); status != 0 {
 		s.end(ending{reason, true, closeNormal})
-		fail(w, status, errBadRequest)
+		s.srv.fail(w, status, errBadRequest)
 		return
 	}
 	s.hear()
@@ -219,27 +208,24 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(err)
 		if !errors.Is(err, errLeft) {
-			fail(w, http.StatusBadRequest, errBadRequest)
+			s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 			return
 		}
 	}
 	h := w.Header()
 	h["Content-Type"] = typeText
 	h["Cache-Control"] = noStore
-	_, _ = w.Write(okBody)
+	_ = s.srv.answer(w, http.StatusOK, okBody)
 }
 
-// readBody reads the whole body into buf, at most MaxPayload bytes and no longer than the client may be silent. Status
-// 0 is success; else it says what to answer, and why the session ends.
+// readBody reads the whole body into buf, at most MaxPayload bytes and no longer than ServeHTTP gave it. Status 0 is
+// success; else it says what to answer, and why the session ends.
 func (s *Session) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Request) (status int, reason string) {
 	o := &s.srv.o
 	if r.ContentLength > int64(o.MaxPayload) {
 		return http.StatusRequestEntityTooLarge, ReasonError
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(o.PingInterval + o.PingTimeout))
 	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(o.MaxPayload)))
-	_ = rc.SetReadDeadline(time.Time{})
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &big):
@@ -247,6 +233,7 @@ func (s *Session) readBody(buf *bytes.Buffer, w http.ResponseWriter, r *http.Req
 	case err != nil:
 		return http.StatusBadRequest, ReasonClient
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // handling it may take longer
 	return 0, ""
 }
 

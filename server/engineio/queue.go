@@ -37,6 +37,19 @@ func (s *Session) push(f Frame) {
 	s.queued += int32(len(f))
 }
 
+// frameCost is what a waiting frame takes besides its bytes: a slice header, and some of a queue that grows. Without it
+// a client that sends empty pings and does not read would hold many times MaxQueue.
+const frameCost = 32
+
+// load is how much of MaxQueue is taken; mu is held.
+func (s *Session) load() int {
+	n := int(s.queued)
+	if s.q != nil {
+		n += frameCost * len(s.q.frames)
+	}
+	return n
+}
+
 // drop forgets what is queued; mu is held. What the writer or flusher has in hand stays counted until they are done.
 func (s *Session) drop() {
 	if s.q == nil {
@@ -83,7 +96,7 @@ func (s *Session) enqueue(frames []Frame) (list, took bool) {
 	for _, f := range frames {
 		s.push(f)
 	}
-	if int(s.queued) > s.srv.o.MaxQueue {
+	if s.load() > s.srv.o.MaxQueue {
 		s.mu.Unlock()
 		s.end(ending{ReasonSlowReader, true, closePolicy})
 		return false, false

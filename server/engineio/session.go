@@ -28,7 +28,7 @@ type Session struct {
 	// in is held while inbound packets are handled, of POST bodies and of WebSockets alike: that is what keeps their order
 	// over an upgrade. It guards held. It is taken before mu.
 	in   sync.Mutex
-	held []heldPacket // read while paused
+	held []byte // packets read while paused, as hold puts them
 
 	// The wheel's, guarded by its lock.
 	next, prev *Session

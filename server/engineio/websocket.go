@@ -25,23 +25,23 @@ type hijacked struct {
 }
 
 // hijack takes the request's connection over. When it cannot, it has answered.
-func hijack(w http.ResponseWriter, r *http.Request) (*hijacked, error) {
+func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (*hijacked, error) {
 	key := r.Header.Get("Sec-Websocket-Key")
 	nonce, err := base64.StdEncoding.DecodeString(key)
 	hj := http.NewResponseController(w)
 	switch {
 	case r.Method != http.MethodGet, err != nil, len(nonce) != 16,
 		!hasToken(r.Header["Connection"], "upgrade"), !hasToken(r.Header["Upgrade"], "websocket"):
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return nil, errHandshake
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		w.Header().Set("Sec-WebSocket-Version", "13") // §4.4
-		fail(w, http.StatusUpgradeRequired, errBadRequest)
+		srv.fail(w, http.StatusUpgradeRequired, errBadRequest)
 		return nil, errHandshake
 	}
 	nc, rw, err := hj.Hijack()
 	if err != nil { // HTTP/2, or a middleware in between
-		fail(w, http.StatusBadRequest, errBadRequest)
+		srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return nil, err
 	}
 	_ = nc.SetDeadline(time.Time{}) // the HTTP server's own
@@ -74,7 +74,7 @@ func hasToken(values []string, want string) bool {
 
 // connect opens a session on a WebSocket.
 func (srv *Server) connect(w http.ResponseWriter, r *http.Request, eio uint8) {
-	x, err := hijack(w, r)
+	x, err := srv.hijack(w, r)
 	if err != nil {
 		return
 	}
@@ -104,7 +104,7 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session) {
 		s.flags |= reserved
 	}
 	s.mu.Unlock()
-	x, err := hijack(w, r)
+	x, err := srv.hijack(w, r)
 	if !free {
 		if err == nil { // not 400: clients are to see a WebSocket that opens and closes, and the session goes on
 			c := newConn(srv, s, x.nc)
@@ -138,7 +138,7 @@ func (c *conn) probe(op byte, p []byte) error {
 	s := c.s
 	switch {
 	case op == opPing:
-		return c.write(controlFrame(opPong, p))
+		return c.offer(controlFrame(opPong, p))
 	case op == opPong:
 		return nil
 	case op == opClose:
@@ -160,7 +160,7 @@ func (c *conn) probe(op byte, p []byte) error {
 		if !ok {
 			return errPacket
 		}
-		return c.write(probeAnswer)
+		return c.offer(probeAnswer)
 	case string(p) == "5":
 		s.mu.Lock()
 		if s.up != c || !s.flags.has(probed) || s.st != stOpen {
