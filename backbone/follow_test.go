@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,6 +144,47 @@ func TestFollowerReadsFromTheStreamWhatItsSubscriptionLost(t *testing.T) {
 		publishAll(t, b, 8, 200) // the window lets them all go, the subscription holds 4
 		r.hold.Unlock()
 		r.wait(t, 200*(round+1))
+	}
+	require.NotZero(t, b.repaired.Load(), "nothing was lost: this test is worth nothing")
+}
+
+// The link breaks all the time, so that many messages are stored that nobody counts, and the history is small. Each
+// push that its sender repeats until it is accepted is delivered, once and in order.
+func TestFollowerMissesNothingWhileLinksBreak(t *testing.T) {
+	b := open(t, t.TempDir(), func(o *Options) { o.HistoryMax, o.pending = 9, 4 })
+	r := follow(t, b)
+	ctx, stop := context.WithCancel(t.Context())
+	var breaking, publishers sync.WaitGroup
+	breaking.Go(func() {
+		for ctx.Err() == nil {
+			b.present.Load().close(errors.New("cut"))
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	const senders, each = 16, 300
+	for n := range senders {
+		publishers.Go(func() {
+			for i := range each {
+				p := push("456", i*senders+n)
+				p.Key = string(p.Data)
+				for {
+					if _, err := b.Publish(t.Context(), p); err == nil {
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	publishers.Wait()
+	stop()
+	breaking.Wait()
+	next := make([]int, senders)
+	for _, m := range r.wait(t, senders*each) {
+		n, err := strconv.Atoi(string(m.Data))
+		require.NoError(t, err)
+		require.Equal(t, next[n%senders], n/senders)
+		next[n%senders]++
 	}
 	require.NotZero(t, b.repaired.Load(), "nothing was lost: this test is worth nothing")
 }

@@ -106,6 +106,9 @@ const (
 	slowestRedial = 5 * time.Second
 )
 
+// markTimeout bounds the wait for the first acknowledgement over a new link.
+const markTimeout = 2 * time.Second
+
 // maxWindow is the most messages that publishers may be ahead of a follower.
 const maxWindow = 4096
 
@@ -173,9 +176,29 @@ func (b *Backbone) keepLink(l *link) {
 			continue
 		}
 		b.log.Warn("connected to the NATS server again", "lost", l.cause)
+		b.mark(next)
 		b.present.Store(next)
 		l, wait = next, firstRedial
 		b.doubtAll()
+	}
+}
+
+// mark stores a probe over l, before anything else, and has publishers wait until the followers have passed it. What
+// the link before l left unanswered may be stored without being counted in the window: more of it would be trimmed
+// before it was delivered.
+func (b *Backbone) mark(l *link) {
+	s := l.newSlot()
+	if l.publish(histPrefix+probeToken, s.subject, "", "", []byte{envelopeVersion}) != nil {
+		return // broken already: the next one is marked
+	}
+	timer := time.NewTimer(markTimeout)
+	defer timer.Stop()
+	select {
+	case a := <-s.acks:
+		b.hist.window.raise(a.seq)
+	case <-l.dead:
+	case <-timer.C: // a stream that answers nothing stores nothing
+	case <-b.done:
 	}
 }
 

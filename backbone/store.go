@@ -57,18 +57,14 @@ func (s *store) put(ctx context.Context, subject, name, value string, data []byt
 		return ack{}, context.Cause(ctx)
 	}
 	size := len(data)
-	sl, err := s.window.enter(ctx, size)
+	l, sl, err := s.enter(ctx, size)
 	if err != nil {
 		return ack{}, err
 	}
-	l, err := s.link()
-	if err == nil {
-		if sl == nil || sl.link != l {
-			sl = l.newSlot()
-		}
-		err = l.publish(subject, sl.subject, name, value, data)
+	if sl == nil || sl.link != l {
+		sl = l.newSlot()
 	}
-	if err != nil {
+	if err := l.publish(subject, sl.subject, name, value, data); err != nil {
 		s.window.leave(sl, 0, size)
 		return ack{}, err
 	}
@@ -83,6 +79,25 @@ func (s *store) put(ctx context.Context, subject, name, value string, data []byt
 	case <-ctx.Done():
 		s.giveUp(sl, size)
 		return ack{}, fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
+	}
+}
+
+// enter lets a message into the window, for the link it returns. A link that came meanwhile may have raised the window.
+func (s *store) enter(ctx context.Context, size int) (*link, *slot, error) {
+	for {
+		l, err := s.link()
+		if err != nil {
+			return nil, nil, err
+		}
+		sl, err := s.window.enter(ctx, size)
+		if err != nil {
+			return nil, nil, err
+		}
+		now, err := s.link()
+		if err == nil && now == l {
+			return l, sl, nil
+		}
+		s.window.leave(sl, 0, size)
 	}
 }
 

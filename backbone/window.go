@@ -150,6 +150,13 @@ func (w *window) await(ctx context.Context, seq uint64) error {
 	}
 }
 
+// raise says that everything up to seq may be on its way.
+func (w *window) raise(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.top = max(w.top, seq)
+}
+
 // highest is the highest acknowledged number.
 func (w *window) highest() uint64 {
 	w.mu.Lock()
