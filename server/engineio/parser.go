@@ -256,7 +256,6 @@ func checkClose(p []byte) (uint16, error) {
 // Close codes of RFC 6455 §7.4.1.
 const (
 	closeNormal   = 1000
-	closeGoing    = 1001
 	closeProtocol = 1002
 	closeUTF8     = 1007
 	closePolicy   = 1008

@@ -124,6 +124,16 @@ func TestUpgradeRequestThatIsNoWebSocket(t *testing.T) {
 			require.Equal(t, 400, status)
 		})
 	}
+	t.Run("HTTP/1.0", func(t *testing.T) { // RFC 6455 §4.2.1
+		c := rawDial(t, b.addr)
+		defer c.nc.Close()
+		c.raw([]byte("GET /?EIO=4&transport=websocket HTTP/1.0\r\nHost: x\r\nConnection: Upgrade\r\n" +
+			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")...)
+		resp, err := http.ReadResponse(c.r, nil)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, 400, resp.StatusCode)
+	})
 	require.Zero(t, b.srv.Count())
 }
 

@@ -56,21 +56,20 @@ type Session struct {
 type flags uint16
 
 const (
-	awaiting   flags = 1 << iota // a ping is unanswered
-	probed                       // "2probe" came on the upgrading WebSocket
-	reserved                     // an upgrade has the place but no connection yet
-	polling                      // a GET waits
-	posting                      // a POST is being handled
-	bye                          // the client said it leaves
-	hungUp                       // by a close frame: it waits for us to close the connection
-	listed                       // in the writer's list
-	writing                      // the writer or the flusher is at the connection
-	stuck                        // it is the flusher: the peer's window is full
-	last                         // the close frame is queued: nothing may come behind it
-	abandoned                    // killed: do not wait for a peer that takes nothing
-	paused                       // Pause was called
-	parked                       // the reader has stopped because of that
-	registered                   // in the server's table
+	awaiting  flags = 1 << iota // a ping is unanswered
+	probed                      // "2probe" came on the upgrading WebSocket
+	reserved                    // an upgrade has the place but no connection yet
+	polling                     // a GET waits
+	posting                     // a POST is being handled
+	bye                         // the client said it leaves
+	hungUp                      // by a close frame: it waits for us to close the connection
+	listed                      // in the writer's list
+	writing                     // the writer or the flusher is at the connection
+	stuck                       // it is the flusher: the peer's window is full
+	last                        // the close frame is queued: nothing may come behind it
+	abandoned                   // killed: do not wait for a peer that takes nothing
+	paused                      // Pause was called
+	parked                      // the reader has stopped because of that
 )
 
 func (f flags) has(x flags) bool { return f&x != 0 }

@@ -30,7 +30,7 @@ func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (*hijacked, er
 	nonce, err := base64.StdEncoding.DecodeString(key)
 	hj := http.NewResponseController(w)
 	switch {
-	case r.Method != http.MethodGet, err != nil, len(nonce) != 16,
+	case r.Method != http.MethodGet, !r.ProtoAtLeast(1, 1), err != nil, len(nonce) != 16,
 		!hasToken(r.Header["Connection"], "upgrade"), !hasToken(r.Header["Upgrade"], "websocket"):
 		srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return nil, errHandshake
