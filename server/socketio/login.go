@@ -149,7 +149,10 @@ func parseRoomID(b json.RawMessage) (string, error) {
 	default:
 		return "", codes.MalformedRoomID
 	}
-	return id, rooms.ParseRoomID(id)
+	if err := rooms.ParseRoomID(id); err != nil {
+		return "", err // not the id: it may be as long as a packet, and the answer may have to wait for others
+	}
+	return id, nil
 }
 
 // maxDigits is the longest number that JavaScript prints without an exponent.

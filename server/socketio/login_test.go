@@ -60,6 +60,7 @@ var loginCases = []struct {
 	{args: `1e20`, err: codes.MalformedRoomID},
 	{args: strings.Repeat("9", 300), err: codes.MalformedRoomID},
 	{args: `"` + strings.Repeat("x", 300) + `"`, err: codes.MalformedRoomID},
+	{args: `{"id":"` + strings.Repeat("x", 300) + `"}`, err: codes.MalformedRoomID},
 	{args: `"` + strings.Repeat("聊", 86) + `"`, err: codes.MalformedRoomID},
 	{args: `"a\u0000b"`, err: codes.MalformedRoomID},
 	{args: `"a\nb"`, err: codes.MalformedRoomID},
@@ -90,6 +91,7 @@ func TestParseLogin(t *testing.T) {
 		l, err := parseLogin(e.Values(2))
 		if c.err != nil {
 			require.ErrorIs(t, err, c.err, c.args)
+			require.LessOrEqual(t, len(l.Room), 256, "what is too long is not kept")
 			continue
 		}
 		require.NoError(t, err, c.args)
@@ -99,18 +101,21 @@ func TestParseLogin(t *testing.T) {
 
 func TestParseOnlyRoom(t *testing.T) {
 	for args, want := range map[string]error{
-		`"456"`:        nil,
-		`456`:          nil,
-		``:             codes.MissingRoomID,
-		`{"id":"456"}`: codes.MalformedRoomID,
-		`"456","457"`:  codes.MalformedLogin,
-		`"456",null`:   codes.MalformedLogin,
+		`"456"`:                              nil,
+		`456`:                                nil,
+		``:                                   codes.MissingRoomID,
+		`{"id":"456"}`:                       codes.MalformedRoomID,
+		`"456","457"`:                        codes.MalformedLogin,
+		`"` + strings.Repeat("x", 300) + `"`: codes.MalformedRoomID,
+		`"456",null`:                         codes.MalformedLogin,
 	} {
 		e := bridge.Event{Args: []byte(args)}
 		id, err := parseOnlyRoom(e.Values(1))
 		require.ErrorIs(t, err, want, args)
 		if want == nil {
 			require.Equal(t, "456", id)
+		} else {
+			require.Empty(t, id)
 		}
 	}
 }
