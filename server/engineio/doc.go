@@ -47,7 +47,8 @@
 //
 // Every input has a bound: a message or body MaxPayload, an unfinished frame what was really sent of it, a handshake
 // the HTTP server's limits, a body's slowness one ping interval and timeout, an upgrade UpgradeTimeout, an answer
-// WriteTimeout. A malformed frame, packet or body closes its own session and nothing else. There is no compression: a
+// WriteTimeout for each 64 KiB and no longer than a heartbeat may take. A malformed frame, packet or body closes its
+// own session and nothing else. Who reads for many sessions waits for none. There is no compression: a
 // few bytes could unpack to many, and frames could not be shared.
 //
 // Sources: Engine.IO protocol v4 and v3, RFC 6455. Where they leave a choice, what socket.io-client expects decides;

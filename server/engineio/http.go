@@ -41,9 +41,13 @@ func (srv *Server) answer(w http.ResponseWriter, status int, body []byte) error 
 	}
 	w.WriteHeader(status)
 	rc := http.NewResponseController(w)
+	last := time.Now().Add(srv.o.PingInterval + srv.o.PingTimeout) // then its heartbeat has failed anyway
 	for more := true; more; more = len(body) > 0 {
-		// Not every ResponseWriter can; then the HTTP server's own timeout holds.
-		_ = rc.SetWriteDeadline(time.Now().Add(srv.o.WriteTimeout))
+		deadline := time.Now().Add(srv.o.WriteTimeout)
+		if deadline.After(last) {
+			deadline = last
+		}
+		_ = rc.SetWriteDeadline(deadline) // not every ResponseWriter can; then the HTTP server's own timeout holds
 		n := min(len(body), flushChunk)
 		if _, err := w.Write(body[:n]); err != nil {
 			return err

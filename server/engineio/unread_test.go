@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -100,13 +99,14 @@ func TestAnswersNobodyReads(t *testing.T) {
 	}
 }
 
-// Options.WriteTimeout is for a client that takes nothing: a long answer to one that reads slowly may take longer.
-func TestLongAnswerToASlowClient(t *testing.T) {
-	b := newBed(t, func(o *Options) { o.WriteTimeout, o.MaxQueue = 500*time.Millisecond, 32<<20 })
+// longAnswer polls for size bytes and takes 64 KiB of them at a time. It returns how many came until the end.
+func longAnswer(t *testing.T, size int, pause time.Duration, change func(o *Options)) (got int, err error) {
+	b := newBed(t, func(o *Options) {
+		o.MaxQueue = 2 * size
+		change(o)
+	})
 	p := b.poll()
-	s := b.client()
-	const size = 12 << 20
-	s.s.Send(TextMessage(strings.Repeat("x", size)))
+	b.client().s.Send(TextMessage(strings.Repeat("x", size-1)))
 	c := rawDial(t, b.addr)
 	defer c.nc.Close()
 	require.NoError(t, c.nc.(*net.TCPConn).SetReadBuffer(64<<10))
@@ -114,19 +114,25 @@ func TestLongAnswerToASlowClient(t *testing.T) {
 	resp, err := http.ReadResponse(c.r, nil)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	piece := make([]byte, 64<<10)
-	got := 0
-	for start := time.Now(); ; {
-		n, err := io.ReadFull(resp.Body, piece)
+	for piece := make([]byte, 64<<10); got < size && err == nil; time.Sleep(pause) {
+		var n int
+		n, err = io.ReadFull(resp.Body, piece[:min(len(piece), size-got)])
 		got += n
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && got == size+1 {
-			break
-		}
-		require.NoError(t, err, "after %v and %d bytes", time.Since(start), got)
-		time.Sleep(10 * time.Millisecond) // 192 pieces: four times WriteTimeout
 	}
-	require.Equal(t, size+1, got)
-	require.True(t, s.s.Open())
+	return got, err
+}
+
+// Options.WriteTimeout is for a client that takes nothing: a long answer to one that reads slowly may take longer.
+func TestLongAnswerToASlowClient(t *testing.T) {
+	const size = 12 << 20 // 192 pieces: four times WriteTimeout
+	got, err := longAnswer(t, size, 10*time.Millisecond, func(o *Options) { o.WriteTimeout = 500 * time.Millisecond })
+	require.NoError(t, err, "after %d bytes", got)
+}
+
+// But not so long that the session is over meanwhile.
+func TestLongAnswerToADeadClient(t *testing.T) {
+	got, err := longAnswer(t, 16<<20, 20*time.Millisecond, fast) // 256 pieces: ten times the heartbeat
+	require.Error(t, err, "all of it, %d bytes", got)
 }
 
 // Frames take more than their bytes while they wait.
