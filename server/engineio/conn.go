@@ -18,13 +18,18 @@ type conn struct {
 	s   *Session
 	nc  net.Conn
 	raw syscall.RawConn // nil where bytes cannot go by the file descriptor (TLS in the process, some systems)
+	fd  int32           // valid while not shut
 
 	// The reader's.
 	in      parser
 	discard bool          // nothing more is understood; only the end is waited for
 	slot    int32         // in the poller; 0: not there
-	fd      int32         // for the poller
 	baton   atomic.Uint32 // passes what one reader did on to the next: the kernel's hand-over says nothing to Go
+
+	// fdMu is held by the writer while it writes by the file descriptor, and by who closes that. RawConn would do the
+	// same, for a tenth of what a delivery costs.
+	fdMu sync.Mutex
+	shut bool // guarded by fdMu: fd may be another connection's by now
 
 	broken bool        // guarded by the session's mu: the reader has closed it
 	timer  *time.Timer // guarded by the session's mu: ends an upgrade that does not come about
@@ -33,7 +38,7 @@ type conn struct {
 func newConn(srv *Server, s *Session, nc net.Conn) *conn {
 	c := &conn{srv: srv, s: s, nc: nc}
 	if sc, ok := nc.(syscall.Conn); ok && rawIO {
-		if raw, err := sc.SyscallConn(); err == nil {
+		if raw, err := sc.SyscallConn(); err == nil && raw.Control(func(fd uintptr) { c.fd = int32(fd) }) == nil {
 			c.raw = raw
 		}
 	}
@@ -243,14 +248,7 @@ func (c *conn) offer(b []byte) error {
 	if c.raw == nil { // this reader has no other session
 		return c.write(b)
 	}
-	var n int
-	var err error
-	if e := c.raw.Write(func(fd uintptr) bool {
-		n, err = writeNow(fd, b)
-		return true
-	}); e != nil {
-		return e
-	}
+	n, err := c.writeNow(b)
 	if err == nil && n < len(b) {
 		return errFull
 	}
@@ -264,10 +262,28 @@ func (c *conn) kill() {
 	case c.polled():
 		shutdown(c.raw)
 	case c.raw != nil:
-		_ = c.nc.Close()
+		c.shutFD()
 	default:
 		go func() { _ = c.nc.Close() }() // TLS may wait up to 5 s to say goodbye
 	}
+}
+
+// writeNow writes what the socket takes, without waiting; raw is not nil.
+func (c *conn) writeNow(b []byte) (int, error) {
+	c.fdMu.Lock()
+	defer c.fdMu.Unlock()
+	if c.shut {
+		return 0, net.ErrClosed
+	}
+	return writeNow(uintptr(c.fd), b)
+}
+
+// shutFD closes the connection, once the writer is not at it.
+func (c *conn) shutFD() {
+	c.fdMu.Lock()
+	defer c.fdMu.Unlock()
+	c.shut = true
+	_ = c.nc.Close()
 }
 
 // closeWrite tells the peer that nothing more comes; its answer ends the reader.
@@ -280,7 +296,7 @@ func (c *conn) closeWrite() {
 
 // gone is called once, by the last reader: the connection is over.
 func (c *conn) gone() {
-	_ = c.nc.Close()
+	c.shutFD()
 	c.in.rest = nil
 	s := c.s
 	s.mu.Lock()

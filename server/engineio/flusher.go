@@ -77,7 +77,6 @@ func (s *Session) flusher(q *queue, c *conn) {
 	if q != nil { // closed meanwhile: nobody counts any more
 		q.free()
 	}
-	_ = c.nc.SetWriteDeadline(time.Time{}) // else the writer's next try would fail
 	s.flags &^= writing | stuck
 	s.wrote()
 }

@@ -93,9 +93,6 @@ func (p *poller) enter(c *conn) error {
 	if p.closed {
 		return os.ErrClosed
 	}
-	if err := c.raw.Control(func(fd uintptr) { c.fd = int32(fd) }); err != nil {
-		return err
-	}
 	return p.control(c, unix.EPOLL_CTL_ADD)
 }
 

@@ -25,10 +25,6 @@ type writer struct {
 	// Run's own.
 	scratch []byte
 	joined  []Frame // what scratch holds: in a fan-out most sessions have the same frames waiting
-	try     func(fd uintptr) bool
-	out     []byte
-	wrote   int
-	err     error
 	tally   tally
 }
 
@@ -47,7 +43,6 @@ func newWriter(srv *Server, index int) *writer {
 		done:  make(chan struct{}),
 	}
 	w.round = sync.NewCond(&w.mu)
-	w.try = w.writeFD
 	return w
 }
 
@@ -141,7 +136,7 @@ func (w *writer) flush(s *Session) {
 		return
 	}
 	b := w.join(q.frames)
-	wrote, err := w.write(c, b)
+	wrote, err := c.writeNow(b)
 	w.tally.add(len(q.frames), wrote)
 	switch {
 	case err != nil:
@@ -218,22 +213,5 @@ func same(a, b []Frame) bool {
 			return false
 		}
 	}
-	return true
-}
-
-// write writes without waiting and returns how much the socket took.
-func (w *writer) write(c *conn, b []byte) (int, error) {
-	w.out, w.wrote, w.err = b, 0, nil
-	err := c.raw.Write(w.try)
-	w.out = nil
-	if err == nil {
-		err = w.err
-	}
-	return w.wrote, err
-}
-
-// writeFD is called by write under the connection's own lock. It always says that it is done: nobody waits here.
-func (w *writer) writeFD(fd uintptr) bool {
-	w.wrote, w.err = writeNow(fd, w.out)
 	return true
 }
