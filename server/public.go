@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// Limits of every HTTP connection, before a door takes it over. Answers and bodies have no deadline here: a polling
-// request waits for the next push, and the doors bound what they read.
+// Limits of every HTTP connection, before a door takes it over. The doors set tighter ones for the bodies they read and
+// the answers they write; these two hold for the paths that take no body and answer at once.
 const (
 	readHeaderTimeout = 10 * time.Second
+	bodyTimeout       = time.Minute      // for a body that the handler leaves unread
+	writeTimeout      = time.Minute      // from the header's end
 	idleTimeout       = 75 * time.Second // above the heartbeat interval, so that polling keeps its connection
 	maxHeaderBytes    = 32 << 10
 )
@@ -19,12 +21,25 @@ const (
 // panic, goes to log as a warning.
 func NewHTTP(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           bounded(h, bodyTimeout),
 		ReadHeaderTimeout: readHeaderTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+// bounded is h with a limit on how long a body may take. net/http waits for the end of one that the handler did not
+// read, for ever if need be; its own ReadTimeout would also end polls, which have none.
+func bounded(h http.Handler, timeout time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// An error means a writer that is no connection, as in a test.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // NewPublic returns the public listener's paths: Socket.IO on /socket.io/, a line of text on / that says what this is,

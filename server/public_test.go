@@ -50,6 +50,7 @@ func TestPublicPaths(t *testing.T) {
 
 func TestHTTPLimits(t *testing.T) {
 	s := NewHTTP(named("x"), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s.Handler = bounded(named("x"), 50*time.Millisecond)
 	s.ReadHeaderTimeout = 50 * time.Millisecond
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -61,6 +62,16 @@ func TestHTTPLimits(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { _ = c.Close() }()
 		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+		require.NoError(t, err)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+		_, err = io.ReadAll(c)
+		require.NoError(t, err, "the server hangs up")
+	})
+	t.Run("a body that never comes is given up", func(t *testing.T) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		defer func() { _ = c.Close() }()
+		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
 		require.NoError(t, err)
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
 		_, err = io.ReadAll(c)
