@@ -161,7 +161,7 @@ func TestFollowerMissesNothingWhileLinksBreak(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	})
-	const senders, each = 16, 300
+	const senders, each = 16, 150
 	for n := range senders {
 		publishers.Go(func() {
 			for i := range each {

@@ -106,6 +106,9 @@ const (
 	slowestRedial = 5 * time.Second
 )
 
+// settleTime is how long the server gets to store what it has read of a link that broke; a mark comes after all of it.
+const settleTime = 50 * time.Millisecond
+
 // markTimeout bounds the wait for the first acknowledgement over a new link.
 const markTimeout = 2 * time.Second
 
@@ -159,9 +162,15 @@ func (b *Backbone) keepLink(l *link) {
 	for {
 		select {
 		case <-l.dead:
+			<-l.ended
 		case <-b.done:
 			l.close(ErrClosed)
 			<-l.ended
+			return
+		}
+		select {
+		case <-time.After(settleTime):
+		case <-b.done:
 			return
 		}
 		next, err := b.dial()
