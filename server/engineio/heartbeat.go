@@ -8,11 +8,10 @@ import (
 // Frames of the heartbeat. The empty control ping is how a protocol 3 client, which never answers a ping packet, is
 // probed.
 var (
-	pingFrame    = textPacket("2")
-	noopFrame    = textPacket("6")
-	controlPing  = controlFrame(opPing, nil)
-	probeAnswer  = textPacket("3probe")
-	pollWaitTime = 50 * time.Millisecond // of a poll between probe and upgrade
+	pingFrame   = textPacket("2")
+	noopFrame   = textPacket("6")
+	controlPing = controlFrame(opPing, nil)
+	probeAnswer = textPacket("3probe")
 )
 
 // hear notes a sign of life.

@@ -18,6 +18,9 @@ var (
 
 var okBody = []byte("ok")
 
+// pollWaitTime is how long a poll may wait between the probe of an upgrade and its "5".
+const pollWaitTime = 50 * time.Millisecond
+
 // get answers a poll: at once with what is queued, else with the next thing that is.
 func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	now := s.srv.clock()
@@ -27,17 +30,9 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
-	if s.flags.has(polling) || s.overdue(now) {
-		reason := ReasonError
-		if !s.flags.has(polling) {
-			reason = ReasonPingTimeout
-		}
-		s.mu.Unlock()
-		s.end(ending{reason, true, closeNormal})
-		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
+	if !s.admit(w, polling, now) {
 		return
 	}
-	s.noteLife(now)
 	if s.q == nil && s.st == stOpen {
 		if !s.wait(r) { // the poll was cancelled; what is queued from now on could not be told from what it lost
 			s.end(ending{ReasonClient, true, closeNormal})
@@ -52,6 +47,24 @@ func (s *Session) get(w http.ResponseWriter, r *http.Request) {
 	if err := s.reply(w, body, binary); err != nil {
 		s.end(ending{ReasonError, true, closeNormal})
 	}
+}
+
+// admit notes the sign of life that a request is; mu is held, on return too if the request may go on. A second one of
+// its kind, and one that comes after the heartbeat failed, end the session and are answered here.
+func (s *Session) admit(w http.ResponseWriter, kind flags, now int64) bool {
+	second := s.flags.has(kind)
+	if !second && !s.overdue(now) {
+		s.noteLife(now)
+		return true
+	}
+	s.mu.Unlock()
+	reason := ReasonPingTimeout
+	if second {
+		reason = ReasonError
+	}
+	s.end(ending{reason, true, closeNormal})
+	s.srv.fail(w, http.StatusBadRequest, errBadRequest)
+	return false
 }
 
 // wait holds the poll until there is something to answer; mu is held, on return too if the client still waits.
@@ -169,23 +182,15 @@ const bodyKeep = 64 << 10 // longer buffers are not pooled
 func (s *Session) post(w http.ResponseWriter, r *http.Request) {
 	now := s.srv.clock()
 	s.mu.Lock()
-	switch {
-	case s.conn != nil || s.st != stOpen:
+	if s.conn != nil || s.st != stOpen {
 		s.mu.Unlock()
-		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
-		return
-	case s.flags.has(posting) || s.overdue(now):
-		reason := ReasonError
-		if !s.flags.has(posting) {
-			reason = ReasonPingTimeout
-		}
-		s.mu.Unlock()
-		s.end(ending{reason, true, closeNormal})
 		s.srv.fail(w, http.StatusBadRequest, errBadRequest)
 		return
 	}
+	if !s.admit(w, posting, now) {
+		return
+	}
 	s.flags |= posting
-	s.noteLife(now)
 	s.mu.Unlock()
 
 	buf := bodies.Get().(*bytes.Buffer)
