@@ -37,7 +37,7 @@ func appendStatus(b []byte, s codes.Status) []byte {
 type receipt struct {
 	status codes.Status
 	room   string // empty if the client named none that can be
-	epoch  uint64 // 0 if the login took no claim
+	epoch  uint64 // 0 if nobody holds the room, or the client was not admitted
 	seq    uint64
 	hasSeq bool
 }
