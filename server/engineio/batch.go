@@ -14,7 +14,8 @@ type Batch struct {
 
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// Batch starts a fan-out of frames, which must not be changed any more.
+// Batch starts a fan-out of frames, which must not be changed any more. It has to be flushed, soon: meanwhile other
+// batches wait in their Flush.
 func (srv *Server) Batch(frames ...Frame) *Batch {
 	b := batches.Get().(*Batch)
 	b.srv, b.frames, b.size = srv, frames, 0
@@ -23,6 +24,9 @@ func (srv *Server) Batch(frames ...Frame) *Batch {
 	}
 	if n := len(srv.writers); len(b.lists) != n {
 		b.lists, b.took = make([][]*Session, n), make([]bool, n)
+	}
+	for _, w := range srv.writers {
+		w.hold()
 	}
 	return b
 }
@@ -43,11 +47,10 @@ func (b *Batch) Add(s *Session) {
 // anyone who queues, may need. It does not wait for clients.
 func (b *Batch) Flush() {
 	for i, w := range b.srv.writers {
-		if l := b.lists[i]; len(l) > 0 {
-			w.add(l...)
-			clear(l)
-			b.lists[i] = l[:0]
-		}
+		l := b.lists[i]
+		w.letGo(l)
+		clear(l)
+		b.lists[i] = l[:0]
 	}
 	for i, w := range b.srv.writers {
 		if b.took[i] {

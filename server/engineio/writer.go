@@ -15,7 +15,8 @@ type writer struct {
 	mu     sync.Mutex
 	round  *sync.Cond // a round has begun
 	list   []*Session // with something to write
-	behind int        // bytes that batches queued since the current round began
+	held   int        // batches that are not flushed yet
+	behind int        // bytes that batches queued since a round began that left nobody out
 	busy   bool       // a round is running or about to
 	ended  bool
 
@@ -55,6 +56,28 @@ func (w *writer) add(sessions ...*Session) {
 	w.rouse()
 }
 
+// hold says that a batch may keep sessions that mark told to list; letGo lists them. What is queued for these in
+// between, by whatever batch, the writer cannot write yet.
+func (w *writer) hold() {
+	w.mu.Lock()
+	w.held++
+	w.mu.Unlock()
+}
+
+func (w *writer) letGo(sessions []*Session) {
+	w.mu.Lock()
+	w.held--
+	if len(sessions) == 0 {
+		w.round.Broadcast()
+		w.mu.Unlock()
+		return
+	}
+	w.list = append(w.list, sessions...)
+	w.busy = true
+	w.mu.Unlock()
+	w.rouse()
+}
+
 func (w *writer) rouse() {
 	select {
 	case w.wake <- struct{}{}:
@@ -70,7 +93,10 @@ func (w *writer) run() {
 		for {
 			w.mu.Lock()
 			list, w.list = w.list, list[:0]
-			w.behind, w.busy = 0, len(list) > 0
+			if w.held == 0 { // else this round leaves out who is listed with a batch
+				w.behind = 0
+			}
+			w.busy = len(list) > 0
 			ended := w.ended
 			w.round.Broadcast()
 			w.mu.Unlock()
@@ -112,7 +138,7 @@ func (w *writer) stop() {
 func (w *writer) pace(n int) {
 	w.mu.Lock()
 	w.behind += n
-	for w.behind > w.srv.o.MaxQueue/4 && w.busy && !w.ended {
+	for w.behind > w.srv.o.MaxQueue/4 && (w.busy || w.held > 0) && !w.ended {
 		w.round.Wait()
 	}
 	w.mu.Unlock()
